@@ -1,0 +1,204 @@
+//! The command line: clap types, help and examples. No behaviour.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Threat hunts, written as SQL, over a data lake of Parquet and NDJSON.
+#[derive(Debug, Parser)]
+#[command(
+    name = "lakehunt",
+    version,
+    about,
+    propagate_version = true,
+    disable_help_subcommand = true,
+    after_help = "Examples:\n  lakehunt run jobs/nightly.yaml             run the newest complete tile of a job\n  lakehunt run jobs/nightly.yaml --last 24h  look at the last day, off the grid\n  lakehunt hunts list                        all hunts\n  lakehunt tables --lake data/lake.yaml      what the lake holds\n  lakehunt sample /tmp/lake --days 3         a lake to play with\n\nExit codes: 0 ran (with or without findings), 1 something failed or is partial, 2 usage or configuration,\n3 alerts at or above --fail-on."
+)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+    /// Say nothing but data and errors.
+    #[arg(long, short, global = true)]
+    pub quiet: bool,
+    /// Colour: `NO_COLOR` and `CLICOLOR_FORCE` are heeded by `auto`.
+    #[arg(long, global = true, value_enum, default_value_t = Color::Auto)]
+    pub color: Color,
+}
+
+/// When to use colour.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Color {
+    /// On a terminal.
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// The verbs.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run a job: its hunts over the newest complete tile, or over a window.
+    Run(RunArgs),
+    /// List and show hunts.
+    #[command(subcommand)]
+    Hunts(HuntsCommand),
+    /// Show the tables of a lake: files, bytes, time range, columns.
+    Tables(TablesArgs),
+    /// Write a sample lake with planted attacks and their answers.
+    Sample(SampleArgs),
+    /// Print a completion script for a shell.
+    #[command(
+        after_help = "Example:\n  lakehunt completions bash > /etc/bash_completion.d/lakehunt"
+    )]
+    Completions {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
+}
+
+/// Output for people or for machines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For people.
+    Text,
+    /// One JSON document.
+    Json,
+    /// Markdown, for tickets.
+    Markdown,
+}
+
+/// `lakehunt run`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  lakehunt run jobs/nightly.yaml\n  lakehunt run jobs/nightly.yaml --from 2026-01-01 --to 2026-01-04\n  lakehunt run jobs/nightly.yaml --hunt wmic_format --earliest -7d@d --latest @d\n  lakehunt run jobs/nightly.yaml --format json | jq '.alerts[].message'\n\nA range whose ends are on the job's grid means its tiles, which are published. Any other range is exploratory:\nprinted, and written under OUTPUT/adhoc/ only."
+)]
+pub struct RunArgs {
+    /// The job file.
+    pub job: PathBuf,
+    /// Another lake than the job's.
+    #[arg(long, value_name = "FILE")]
+    pub lake: Option<PathBuf>,
+    /// Another output folder than the job's.
+    #[arg(long, value_name = "FOLDER")]
+    pub output: Option<PathBuf>,
+    /// Only this hunt; may be given several times. It need not be among the job's.
+    #[arg(long = "hunt", value_name = "NAME")]
+    pub hunts: Vec<String>,
+    /// Which time.
+    #[command(flatten)]
+    pub window: WindowArgs,
+    /// Exit with 3 when there is a new alert of this level or above.
+    #[arg(long, value_name = "LEVEL", value_parser = ["informational", "low", "medium", "high", "critical"])]
+    pub fail_on: Option<String>,
+    /// Memory for the hunts, such as 2GiB.
+    #[arg(long, value_name = "SIZE")]
+    pub memory: Option<String>,
+    /// Show the plans instead of running them.
+    #[arg(long)]
+    pub explain: bool,
+    /// How to print the summary.
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub format: Format,
+}
+
+/// The window flags, the same everywhere.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Window")]
+pub struct WindowArgs {
+    /// Start, inclusive: a date, or a time in RFC 3339.
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
+    pub from: Option<String>,
+    /// End, exclusive.
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
+    pub to: Option<String>,
+    /// The time up to now, such as 24h.
+    #[arg(long, value_name = "DURATION", allow_hyphen_values = true)]
+    pub last: Option<String>,
+    /// Start in Splunk's relative time, such as -7d@d.
+    #[arg(long, value_name = "SPEC", allow_hyphen_values = true)]
+    pub earliest: Option<String>,
+    /// End in Splunk's relative time, such as @d; now by default.
+    #[arg(long, value_name = "SPEC", allow_hyphen_values = true)]
+    pub latest: Option<String>,
+    /// Run as if it were this time.
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
+    pub at: Option<String>,
+}
+
+/// `lakehunt hunts`.
+#[derive(Debug, Subcommand)]
+pub enum HuntsCommand {
+    /// All hunts with level, status and title.
+    #[command(
+        after_help = "Examples:\n  lakehunt hunts list\n  lakehunt hunts list --format json | jq '.[] | select(.status == \"stable\").name'"
+    )]
+    List {
+        /// Only hunts with this tag; may be given several times.
+        #[arg(long = "tag", value_name = "TAG")]
+        tags: Vec<String>,
+        /// How to print.
+        #[arg(long, value_enum, default_value_t = Format::Text)]
+        format: Format,
+    },
+    /// One hunt: what it finds, what to do about it, its SQL.
+    #[command(
+        after_help = "Examples:\n  lakehunt hunts show wmic_format\n  lakehunt hunts show wmiexec_logscale --source"
+    )]
+    Show {
+        /// The hunt.
+        name: String,
+        /// The published query it was ported from.
+        #[arg(long)]
+        source: bool,
+        /// How to print.
+        #[arg(long, value_enum, default_value_t = Format::Text)]
+        format: Format,
+    },
+}
+
+/// `lakehunt tables`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  lakehunt tables --lake data/lake.yaml\n  lakehunt tables sysmon --lake data/lake.yaml --format json"
+)]
+pub struct TablesArgs {
+    /// One table, with its columns.
+    pub table: Option<String>,
+    /// The lake; by default the nearest lake.yaml, here, in data/, or in a folder above.
+    #[arg(long, value_name = "FILE")]
+    pub lake: Option<PathBuf>,
+    /// How to print.
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub format: Format,
+}
+
+/// `lakehunt sample`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  lakehunt sample /tmp/lake\n  lakehunt sample /tmp/big --days 7 --events 5000000 --seed 7 --distinct 0.1\n\nThe same options give the same bytes on every machine. answers.json says what is planted and where."
+)]
+pub struct SampleArgs {
+    /// The folder to write; it must be empty or hold a sample.
+    pub folder: PathBuf,
+    /// Days of telemetry.
+    #[arg(long, default_value_t = 3)]
+    pub days: u32,
+    /// Events in all.
+    #[arg(long, default_value_t = 20_000)]
+    pub events: u64,
+    /// Another seed, another lake.
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+    /// The first day.
+    #[arg(long, default_value = "2026-01-01", value_name = "DATE")]
+    pub start: chrono::NaiveDate,
+    /// Share of command lines that occur once, 0 to 1.
+    #[arg(long, default_value_t = 0.4, value_name = "SHARE")]
+    pub distinct: f64,
+    /// Hosts; by default as many as suit the events.
+    #[arg(long)]
+    pub hosts: Option<u32>,
+}

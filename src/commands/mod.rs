@@ -1,0 +1,95 @@
+//! The verbs, one file each: arguments in, exit code out.
+//!
+//! The only place that ties the rooms together. Prints through the printer alone.
+
+mod hunts;
+mod run;
+mod run_tile;
+mod sample;
+mod tables;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use chrono::{DateTime, Utc};
+use clap::CommandFactory;
+
+use crate::cli::{Cli, Color, Command};
+use crate::error::{Error, Result};
+use crate::printer::{ColorChoice, Printer};
+
+/// Runs the command line and gives the process's exit code (DESIGN.md, "Bad input and exit codes").
+pub fn main(cli: Cli, now: DateTime<Utc>) -> ExitCode {
+    let color = match cli.color {
+        Color::Auto => ColorChoice::Auto,
+        Color::Always => ColorChoice::Always,
+        Color::Never => ColorChoice::Never,
+    };
+    let printer = Printer::new(cli.quiet, color);
+    let result = match cli.command {
+        Command::Run(arguments) => run::run(&arguments, &printer, now),
+        Command::Hunts(command) => hunts::run(&command, &printer),
+        Command::Tables(arguments) => tables::run(&arguments, &printer),
+        Command::Sample(arguments) => sample::run(&arguments, &printer),
+        Command::Completions { shell } => completions(shell, &printer),
+    };
+    match result {
+        Ok(code) => ExitCode::from(code),
+        Err(error) => {
+            printer.error(&error.to_string(), error.hint_text());
+            ExitCode::from(error.exit_code())
+        }
+    }
+}
+
+fn completions(shell: clap_complete::Shell, printer: &Printer) -> Result<u8> {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "lakehunt", &mut script);
+    data(printer, &String::from_utf8_lossy(&script))?;
+    Ok(0)
+}
+
+/// Prints data. A reader that has seen enough (`| head`) is no error.
+fn data(printer: &Printer, text: &str) -> Result<()> {
+    match printer.data(text) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(Error::failure(format!("cannot write to stdout: {error}")))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn json(printer: &Printer, value: &impl serde::Serialize) -> Result<()> {
+    let text =
+        serde_json::to_string_pretty(value).map_err(|error| Error::failure(error.to_string()))?;
+    data(printer, &(text + "\n"))
+}
+
+/// The async runtime.
+fn runtime() -> Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Error::failure(format!("cannot start the async runtime: {error}")))
+}
+
+/// The lake file that was named, or the nearest: `lake.yaml` or `data/lake.yaml` in the working folder or one above.
+fn lake_file(named: Option<&PathBuf>) -> Result<PathBuf> {
+    if let Some(named) = named {
+        return Ok(named.clone());
+    }
+    let here = std::env::current_dir()
+        .map_err(|error| Error::failure(format!("no working folder: {error}")))?;
+    let found = here.ancestors().find_map(|folder| {
+        let candidates = [folder.join("lake.yaml"), folder.join("data/lake.yaml")];
+        candidates.into_iter().find(|candidate| candidate.is_file())
+    });
+    let found = found.ok_or_else(|| {
+        Error::configuration("there is no lake.yaml here or in a folder above")
+            .hint("name one with --lake FILE")
+    })?;
+    Ok(found
+        .strip_prefix(&here)
+        .map(PathBuf::from)
+        .unwrap_or(found))
+}

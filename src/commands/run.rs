@@ -1,0 +1,248 @@
+//! `lakehunt run`: which tiles, then each of them, then what to say.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Instant;
+
+use chrono::{DateTime, Duration, Utc};
+
+use super::data;
+use super::run_tile::{TileRun, run_tile};
+use crate::cli::{Format, RunArgs, WindowArgs};
+use crate::engine::Engine;
+use crate::error::{Error, Result};
+use crate::hunt::{Content, Hunt, Level, Library};
+use crate::job::{Job, parse_bytes};
+use crate::lake::Lake;
+use crate::output::Output;
+use crate::output::publish::summary_path;
+use crate::printer::Printer;
+use crate::report::{self, Report};
+use crate::time::{Window, format_instant, parse_instant, resolve_range};
+
+/// The windows of a run.
+enum Target {
+    /// Tiles of the grid, oldest first: published.
+    Tiles(Vec<Window>),
+    /// A window off the grid: looked at, written aside.
+    Exploratory(Window),
+}
+
+pub(super) fn run(arguments: &RunArgs, printer: &Printer, now: DateTime<Utc>) -> Result<u8> {
+    let started = Instant::now();
+    let job = Job::read(&arguments.job)?;
+    let content = Content::beside(Some(&arguments.job))?;
+    let library = Library::load(&content)?;
+    let hunts = chosen(&library, &job, &arguments.hunts)?;
+    for name in job.params.keys() {
+        library
+            .get(name)
+            .map_err(|error| error.about("params").in_file(&job.path))?;
+    }
+    let lake = Arc::new(Lake::open(
+        arguments.lake.as_deref().unwrap_or(&job.lake),
+        &content,
+    )?);
+    let memory = arguments
+        .memory
+        .as_deref()
+        .map(parse_bytes)
+        .transpose()?
+        .or(job.limits.memory);
+    let engine = Engine::new(Arc::clone(&lake), memory)?;
+    let target = target(&arguments.window, &job, &lake, now)?;
+    let root = arguments.output.as_deref().unwrap_or(&job.output);
+    let (tiles, root) = match target {
+        Target::Tiles(tiles) => (tiles, root.to_owned()),
+        Target::Exploratory(window) => {
+            printer.note(&format!(
+                "{window} is not a range of tiles of `{}`: the results are printed and written under {} only",
+                job.name,
+                root.join("adhoc").display()
+            ));
+            (vec![window], root.join("adhoc"))
+        }
+    };
+    let runtime = super::runtime()?;
+    if arguments.explain {
+        let text = runtime.block_on(explain(&engine, &job, &hunts, tiles[0]))?;
+        data(printer, &text)?;
+        return Ok(0);
+    }
+    // Before the scan, so that a wrong path costs nothing.
+    let output = Output::open(&root)?;
+    let fail_on = arguments.fail_on.as_deref().and_then(level);
+    let mut reports = Vec::new();
+    let mut code = 0;
+    for tile in tiles {
+        let tile_run = TileRun {
+            engine: &engine,
+            job: &job,
+            hunts: &hunts,
+            is_subset: !arguments.hunts.is_empty(),
+            output: &output,
+            tile,
+        };
+        let result = runtime.block_on(async {
+            tokio::select! {
+                result = run_tile(&tile_run, printer) => result,
+                _ = tokio::signal::ctrl_c() => Err(Error::failure("interrupted; nothing of this tile was published")),
+            }
+        });
+        let report = match result {
+            Ok(Some(report)) => report,
+            Ok(None) => {
+                printer.note(&format!(
+                    "{tile}: another run is writing this tile; skipped"
+                ));
+                continue;
+            }
+            Err(error) => {
+                // Readers on other threads end by themselves; an interrupted user does not wait for them.
+                runtime.shutdown_background();
+                return Err(error);
+            }
+        };
+        code = worse(code, report.exit_code(fail_on));
+        if arguments.format == Format::Text {
+            let summary =
+                (!tile_run.is_subset).then(|| root.join(summary_path(&job.name, tile, "md")));
+            let summary = summary.map(|path| path.display().to_string());
+            let text = report::terminal::render(
+                &report,
+                report::terminal::Style {
+                    color: printer.color(),
+                    width: printer.width(),
+                },
+                report::terminal::Ending {
+                    elapsed: started.elapsed(),
+                    peak: peak_memory(),
+                    summary: summary.as_deref(),
+                    exit_code: report.exit_code(fail_on),
+                },
+            );
+            data(printer, &text)?;
+        }
+        reports.push(report);
+    }
+    print_reports(&reports, arguments.format, printer)?;
+    Ok(code)
+}
+
+fn print_reports(reports: &[Report], format: Format, printer: &Printer) -> Result<()> {
+    match (format, reports) {
+        (Format::Text, _) => Ok(()),
+        (Format::Markdown, _) => data(
+            printer,
+            &reports
+                .iter()
+                .map(report::markdown::render)
+                .collect::<String>(),
+        ),
+        (Format::Json, [one]) => super::json(printer, one),
+        (Format::Json, several) => super::json(printer, &several),
+    }
+}
+
+/// 1 wins over 3, anything over 0.
+fn worse(a: u8, b: u8) -> u8 {
+    match (a, b) {
+        (1, _) | (_, 1) => 1,
+        _ => a.max(b),
+    }
+}
+
+fn level(word: &str) -> Option<Level> {
+    [
+        Level::Informational,
+        Level::Low,
+        Level::Medium,
+        Level::High,
+        Level::Critical,
+    ]
+    .into_iter()
+    .find(|level| level.as_str() == word)
+}
+
+fn chosen(library: &Library, job: &Job, named: &[String]) -> Result<Vec<Hunt>> {
+    if named.is_empty() {
+        let chosen = library.select(&job.hunts).map_err(|error| {
+            if error.place().is_none() {
+                error.in_file(&job.path)
+            } else {
+                error
+            }
+        })?;
+        return Ok(chosen.into_iter().cloned().collect());
+    }
+    let mut hunts: Vec<Hunt> = Vec::new();
+    for name in named {
+        let hunt = library.get(name)?;
+        if !hunts.contains(hunt) {
+            hunts.push(hunt.clone());
+        }
+    }
+    Ok(hunts)
+}
+
+fn target(arguments: &WindowArgs, job: &Job, lake: &Lake, now: DateTime<Utc>) -> Result<Target> {
+    let zone = job.grid.timezone();
+    let usage = |error: crate::time::TimeError| Error::configuration(error.to_string());
+    let now = match &arguments.at {
+        Some(at) => parse_instant(at, zone).map_err(usage)?,
+        None => job.at.unwrap_or(now),
+    };
+    let range = resolve_range(
+        arguments.from.as_deref(),
+        arguments.to.as_deref(),
+        arguments.last.as_deref(),
+        arguments.earliest.as_deref(),
+        arguments.latest.as_deref(),
+        now,
+        zone,
+    )
+    .map_err(usage)?;
+    let Some(range) = range else {
+        let settle = lake
+            .tables
+            .values()
+            .map(|table| table.settle)
+            .max()
+            .unwrap_or(Duration::zero());
+        let tile = job.grid.newest_complete(now, settle).ok_or_else(|| {
+            Error::configuration(format!("no tile of `{}` is complete at {}", job.name, format_instant(now)))
+                .in_file(&job.path)
+                .hint("the job's `since` says where its grid begins; --at moves the clock, --from and --to name a range")
+        })?;
+        return Ok(Target::Tiles(vec![tile]));
+    };
+    let tiles = job.grid.tiles_within(range);
+    let covers = tiles.first().is_some_and(|tile| tile.start == range.start)
+        && tiles.last().is_some_and(|tile| tile.end == range.end);
+    Ok(if covers {
+        Target::Tiles(tiles)
+    } else {
+        Target::Exploratory(range)
+    })
+}
+
+async fn explain(engine: &Engine, job: &Job, hunts: &[Hunt], tile: Window) -> Result<String> {
+    let mut text = String::new();
+    for (planned, _) in super::run_tile::plan_all(engine, job, hunts, tile).await? {
+        let plan = datafusion::physical_plan::displayable(planned.plan.as_ref())
+            .indent(false)
+            .to_string();
+        text.push_str(&format!("{}\n{plan}\n", planned.name));
+    }
+    Ok(text)
+}
+
+/// The most memory this process has held, in bytes, where the system says.
+fn peak_memory() -> Option<u64> {
+    let status = std::fs::read_to_string(Path::new("/proc/self/status")).ok()?;
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let kilobytes: u64 = line.trim().strip_suffix(" kB")?.trim().parse().ok()?;
+    Some(kilobytes * 1024)
+}

@@ -1,0 +1,511 @@
+//! One tile of a job from plan to ledger: job → tile → tables → scan → hunts → findings → alerts → report.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use chrono::Duration;
+
+use crate::engine::plan::parameters;
+use crate::engine::{Engine, HuntOutcome, PlannedHunt, Session, TableScan};
+use crate::error::{Error, Result};
+use crate::history;
+use crate::hunt::Hunt;
+use crate::job::Job;
+use crate::lake::FileReport;
+use crate::output::findings::parquet_bytes;
+use crate::output::ledger::{
+    self, FORMAT_VERSION, HuntRecord, Ledger, ObjectRecord, State, TableRecord,
+};
+use crate::output::publish::{hunt_path, quarantine_path, summary_path};
+use crate::output::{Alert, Findings, Output, alert};
+use crate::printer::Printer;
+use crate::report::{
+    self, AlertReport, Entity, EvidenceRow, HuntReport, HuntState, LostFile, Report, TableReport,
+};
+use crate::time::{Window, parse_duration};
+
+/// More bad lines than this, and a ratio above the table's, make a table's results partial.
+const BAD_LINES_FREE: u64 = 100;
+
+/// Everything one tile needs.
+pub(super) struct TileRun<'a> {
+    pub(super) engine: &'a Engine,
+    pub(super) job: &'a Job,
+    pub(super) hunts: &'a [Hunt],
+    /// Not all of the job's hunts: what the others left stays.
+    pub(super) is_subset: bool,
+    pub(super) output: &'a Output,
+    pub(super) tile: Window,
+}
+
+/// What a tile leaves behind, hunt by hunt.
+struct Results {
+    files: BTreeMap<String, Vec<u8>>,
+    hunts: BTreeMap<String, HuntRecord>,
+    reports: Vec<HuntReport>,
+    alerts: Vec<AlertReport>,
+}
+
+/// Plans all hunts for a tile; hunts with the same lookback share a session.
+pub(super) async fn plan_all(
+    engine: &Engine,
+    job: &Job,
+    hunts: &[Hunt],
+    tile: Window,
+) -> Result<Vec<(PlannedHunt, Arc<Session>)>> {
+    let mut sessions: BTreeMap<i64, Arc<Session>> = BTreeMap::new();
+    let mut planned = Vec::new();
+    for hunt in hunts {
+        let lookback = match &hunt.front_matter.lookback {
+            Some(text) => parse_duration(text).map_err(|error| {
+                Error::configuration(format!("lookback: {error}")).in_file(&hunt.path)
+            })?,
+            None => Duration::zero(),
+        };
+        let key = lookback.num_milliseconds();
+        let session = match sessions.get(&key) {
+            Some(session) => Arc::clone(session),
+            None => {
+                let scope = tile.extended(lookback, Duration::zero());
+                let session = Arc::new(engine.session(Some(scope), Some(tile)).await?);
+                sessions.insert(key, Arc::clone(&session));
+                session
+            }
+        };
+        let parameters = parameters(hunt, job.params.get(&hunt.name))?;
+        let plan = session
+            .plan_hunt(hunt, engine.lake(), lookback, &parameters)
+            .await?;
+        planned.push((plan, session));
+    }
+    Ok(planned)
+}
+
+/// Runs one tile; `None` when another run has it.
+pub(super) async fn run_tile(run: &TileRun<'_>, printer: &Printer) -> Result<Option<Report>> {
+    let Some(lock) = run.output.lock(&run.job.name, run.tile)? else {
+        return Ok(None);
+    };
+    let planned = plan_all(run.engine, run.job, run.hunts, run.tile).await?;
+    let (hunts, sessions): (Vec<_>, Vec<_>) = planned.into_iter().unzip();
+    let (outcomes, scans) = scan(run, &hunts, &sessions, printer).await?;
+    let problems: BTreeMap<&str, String> = scans
+        .iter()
+        .filter_map(|(name, scan)| Some((name.as_str(), problem(scan)?)))
+        .collect();
+    let mut results = Results {
+        files: BTreeMap::new(),
+        hunts: BTreeMap::new(),
+        reports: Vec::new(),
+        alerts: Vec::new(),
+    };
+    for outcome in outcomes {
+        let hunt = &run.hunts[outcome.hunt];
+        conclude(
+            run,
+            hunt,
+            &hunts[outcome.hunt],
+            outcome,
+            &problems,
+            &mut results,
+        )?;
+    }
+    let mut tables = BTreeMap::new();
+    let mut table_reports = Vec::new();
+    for (name, scan) in &scans {
+        if let Some(bytes) = quarantine(scan, run.tile)? {
+            results
+                .files
+                .insert(quarantine_path(&run.job.name, run.tile, name), bytes);
+        }
+        tables.insert(name.clone(), table_record(scan));
+        table_reports.push(table_report(name, scan, run.tile));
+    }
+    let mut report = Report {
+        format_version: report::FORMAT_VERSION,
+        lakehunt_version: env!("CARGO_PKG_VERSION").to_owned(),
+        job: run.job.name.clone(),
+        lake: run.engine.lake().path.display().to_string(),
+        window_start: run.tile.start,
+        window_end: run.tile.end,
+        hunts: results.reports,
+        alerts: results.alerts,
+        tables: table_reports,
+        notes: Vec::new(),
+    };
+    report.arrange();
+    let previous = run.output.ledger(&run.job.name, run.tile)?;
+    let mut ledger = Ledger {
+        format_version: FORMAT_VERSION,
+        lakehunt_version: env!("CARGO_PKG_VERSION").to_owned(),
+        job: run.job.name.clone(),
+        window_start: run.tile.start,
+        window_end: run.tile.end,
+        tables,
+        hunts: results.hunts,
+        outputs: BTreeMap::new(),
+    };
+    let stale = stale(run, &mut ledger, previous)?;
+    run.output.publish(
+        &lock,
+        &run.job.name,
+        run.tile,
+        &results.files,
+        &stale,
+        ledger,
+    )?;
+    // A rendering, outside the commit; of a subset it would hide what the other hunts found.
+    if !run.is_subset {
+        let json =
+            report::json::render(&report).map_err(|error| Error::failure(error.to_string()))?;
+        run.output.put(
+            &summary_path(&run.job.name, run.tile, "json"),
+            json.as_bytes(),
+        )?;
+        let markdown = report::markdown::render(&report);
+        run.output.put(
+            &summary_path(&run.job.name, run.tile, "md"),
+            markdown.as_bytes(),
+        )?;
+    }
+    Ok(Some(report))
+}
+
+async fn scan(
+    run: &TileRun<'_>,
+    hunts: &[PlannedHunt],
+    sessions: &[Arc<Session>],
+    printer: &Printer,
+) -> Result<(Vec<HuntOutcome>, BTreeMap<String, TableScan>)> {
+    let bar = printer.progress();
+    let counters = Arc::clone(&run.engine.progress);
+    let read = || {
+        let counters = [&counters.files, &counters.bytes, &counters.rows];
+        counters.map(|counter| counter.load(Ordering::Relaxed))
+    };
+    let session_of = |hunt: usize| Arc::clone(&sessions[hunt]);
+    let watch = |files, bytes| bar.set_total(files, bytes);
+    let timeout = run
+        .job
+        .limits
+        .hunt_timeout
+        .to_std()
+        .unwrap_or(std::time::Duration::MAX);
+    let mut running = Box::pin(
+        run.engine
+            .run(&session_of, hunts, run.tile, timeout, &watch),
+    );
+    let mut tick = tokio::time::interval(std::time::Duration::from_millis(100));
+    let mut shown = read();
+    let result = loop {
+        tokio::select! {
+            result = &mut running => break result,
+            _ = tick.tick() => {
+                let now = read();
+                bar.advance(now[0] - shown[0], now[1] - shown[1], now[2] - shown[2]);
+                shown = now;
+            }
+        }
+    };
+    bar.finish();
+    result
+}
+
+/// Why results over a table are partial: something of it was lost, or too much of it was bad.
+fn problem(scan: &TableScan) -> Option<String> {
+    let lost = scan.files.iter().filter(|file| file.lost.is_some()).count();
+    if lost > 0 {
+        return Some(format!(
+            "{lost} of {} files of `{}` could not be read in full",
+            scan.files.len(),
+            scan.table.name
+        ));
+    }
+    let rejected: u64 = scan.files.iter().map(|file| file.rejected).sum();
+    let rows: u64 = scan.files.iter().map(|file| file.rows).sum();
+    #[expect(clippy::cast_precision_loss, reason = "a ratio")]
+    let ratio = rejected as f64 / (rows + rejected).max(1) as f64;
+    (rejected > BAD_LINES_FREE && ratio > scan.table.max_bad_ratio).then(|| {
+        format!(
+            "{rejected} of {} records of `{}` are bad",
+            rows + rejected,
+            scan.table.name
+        )
+    })
+}
+
+/// Findings, alerts and records of one hunt.
+fn conclude(
+    run: &TileRun<'_>,
+    hunt: &Hunt,
+    planned: &PlannedHunt,
+    outcome: HuntOutcome,
+    problems: &BTreeMap<&str, String>,
+    results: &mut Results,
+) -> Result<()> {
+    let mut record = HuntRecord {
+        logic_hash: planned.logic_hash.clone(),
+        state: State::Complete,
+        reason: None,
+        tables: planned.tables.clone(),
+        rows: 0,
+        findings: 0,
+        alerts: 0,
+        truncated: false,
+    };
+    let reasons: Vec<_> = planned
+        .tables
+        .iter()
+        .filter_map(|table| problems.get(table.as_str()))
+        .cloned()
+        .collect();
+    if planned.tables.is_empty() && !planned.missing_views.is_empty() {
+        record.state = State::Skipped;
+        record.reason = Some(format!(
+            "the lake has no table for {}",
+            planned.missing_views.join(", ")
+        ));
+    } else if !reasons.is_empty() {
+        record.state = State::Partial;
+        record.reason = Some(reasons.join("; "));
+    }
+    let mut found = Vec::new();
+    let findings = outcome.rows.and_then(|batches| {
+        record.rows = batches.iter().map(|batch| batch.num_rows() as u64).sum();
+        Findings::of_tile(
+            &planned.schema,
+            &batches,
+            run.tile,
+            run.job.limits.max_findings,
+        )
+        .map_err(|error| error.to_string())
+    });
+    match findings {
+        Err(reason) => {
+            record.state = State::Failed;
+            record.reason = Some(reason);
+        }
+        Ok(findings) => {
+            found = alert::alerts(hunt, &findings, run.tile, &planned.logic_hash);
+            record.findings = findings.rows.num_rows() as u64;
+            record.alerts = found.len() as u64;
+            record.truncated = findings.truncated;
+            let path = |kind| hunt_path(kind, &run.job.name, run.tile, &hunt.name);
+            if findings.rows.num_rows() > 0 {
+                results
+                    .files
+                    .insert(path("findings"), parquet_bytes(&findings.rows)?);
+            }
+            if !found.is_empty() {
+                results
+                    .files
+                    .insert(path("alerts"), parquet_bytes(&alert::batch(&found)?)?);
+            }
+        }
+    }
+    let root = run.output.root();
+    let earlier =
+        history::earlier_alerts(root, &run.job.name, &hunt.name, run.tile, run.job.suppress)?;
+    let mut repeats = 0;
+    for alert in &found {
+        let repeat =
+            history::is_repeat(&earlier, &alert.group_id, alert.last_seen, run.job.suppress);
+        repeats += u64::from(repeat);
+        results.alerts.push(alert_report(hunt, alert, repeat));
+    }
+    results.reports.push(HuntReport {
+        name: hunt.name.clone(),
+        title: hunt.front_matter.title.clone(),
+        level: hunt.front_matter.level,
+        status: hunt.front_matter.status.as_str().to_owned(),
+        state: match record.state {
+            State::Complete => HuntState::Complete,
+            State::Partial => HuntState::Partial,
+            State::Failed => HuntState::Failed,
+            State::Skipped => HuntState::Skipped,
+        },
+        reason: record.reason.clone(),
+        tables: planned.tables.clone(),
+        no_data: planned.tables.is_empty(),
+        findings: record.findings,
+        alerts_new: found.len() as u64 - repeats,
+        alerts_repeat: repeats,
+        alerts_excepted: 0,
+        truncated: record.truncated,
+    });
+    results.hunts.insert(hunt.name.clone(), record);
+    Ok(())
+}
+
+fn alert_report(hunt: &Hunt, alert: &Alert, repeat: bool) -> AlertReport {
+    AlertReport {
+        alert_id: alert.alert_id.clone(),
+        group_id: alert.group_id.clone(),
+        hunt: hunt.name.clone(),
+        title: alert.title.clone(),
+        level: hunt.front_matter.level,
+        risk_score: alert.risk_score,
+        message: alert.message.clone(),
+        entities: alert
+            .entities
+            .iter()
+            .map(|entity| Entity {
+                kind: entity.kind.clone(),
+                value: entity.value.clone(),
+            })
+            .collect(),
+        first_seen: alert.first_seen,
+        last_seen: alert.last_seen,
+        event_count: alert.event_count.unsigned_abs(),
+        finding_count: alert.finding_count.unsigned_abs(),
+        evidence: alert
+            .evidence
+            .iter()
+            .map(|place| EvidenceRow {
+                table: place.table.clone(),
+                file: place.file.clone(),
+                row: place.row.unsigned_abs(),
+            })
+            .collect(),
+        evidence_total: alert.evidence.len() as u64,
+        evidence_truncated: alert.evidence_truncated,
+        techniques: alert.techniques.clone(),
+        repeat,
+        excepted_by: alert.excepted_by.clone(),
+    }
+}
+
+/// Bad records belong to the tile of their file's own time, so that neighbours do not report them again.
+fn belongs(file: &FileReport, tile: Window) -> bool {
+    file.path_time.is_none_or(|time| tile.contains(time.start))
+}
+
+fn quarantine(scan: &TableScan, tile: Window) -> Result<Option<Vec<u8>>> {
+    let mut bytes = Vec::new();
+    for file in scan.files.iter().filter(|file| belongs(file, tile)) {
+        for bad in &file.bad_records {
+            serde_json::to_writer(&mut bytes, bad)
+                .map_err(|error| Error::failure(error.to_string()))?;
+            bytes.push(b'\n');
+        }
+        if let Some(reason) = &file.lost {
+            let lost = serde_json::json!({"file": file.object.path, "line": 0, "offset": 0, "reason": "lost", "detail": reason});
+            bytes.extend(lost.to_string().into_bytes());
+            bytes.push(b'\n');
+        }
+    }
+    Ok((!bytes.is_empty()).then_some(bytes))
+}
+
+fn table_record(scan: &TableScan) -> TableRecord {
+    let sum = |value: fn(&FileReport) -> u64| scan.files.iter().map(value).sum();
+    TableRecord {
+        objects: scan
+            .files
+            .iter()
+            .map(|file| ObjectRecord {
+                path: file.object.path.clone(),
+                size: file.object.size,
+                modified: file.object.modified,
+                rows: file.rows,
+                rejected: file.rejected,
+                oldest_event: file.oldest_event(),
+                newest_event: file.newest_event(),
+                lost: file.lost.clone(),
+            })
+            .collect(),
+        rows_read: sum(|file| file.rows),
+        rows_in_window: sum(|file| file.in_window),
+        rows_rejected: sum(|file| file.rejected),
+        rows_matched: scan.matched,
+        newest_event: scan.files.iter().filter_map(FileReport::newest_event).max(),
+    }
+}
+
+fn table_report(name: &str, scan: &TableScan, tile: Window) -> TableReport {
+    let sum = |value: fn(&FileReport) -> u64| scan.files.iter().map(value).sum();
+    let mut type_conflicts = BTreeMap::new();
+    for (column, count) in scan.files.iter().flat_map(|file| &file.conflicts) {
+        *type_conflicts.entry(column.clone()).or_insert(0) += *count;
+    }
+    let rows_in_window: u64 = sum(|file| file.in_window);
+    TableReport {
+        name: name.to_owned(),
+        files_total: (scan.listing.files.len() + scan.listing.files_pruned) as u64,
+        files_read: scan.files.len() as u64,
+        bytes_read: sum(|file| file.bytes),
+        rows_read: sum(|file| file.rows),
+        rows_in_window,
+        rows_matched: scan.matched,
+        quarantined: scan
+            .files
+            .iter()
+            .filter(|file| belongs(file, tile))
+            .map(|file| file.rejected)
+            .sum(),
+        type_conflicts,
+        no_data: rows_in_window == 0,
+        newest_event: scan.files.iter().filter_map(FileReport::newest_event).max(),
+        lost: scan
+            .files
+            .iter()
+            .filter_map(|file| {
+                Some(LostFile {
+                    file: file.object.path.clone(),
+                    reason: file.lost.clone()?,
+                })
+            })
+            .collect(),
+    }
+}
+
+/// What of this tile is there and no longer its: all but the files of hunts that were not run, or did not end.
+fn stale(
+    run: &TileRun<'_>,
+    ledger: &mut Ledger,
+    previous: Option<Ledger>,
+) -> Result<BTreeSet<String>> {
+    let mut stale = run.output.files_of(&run.job.name, run.tile)?;
+    let mut keep =
+        |hunt: &str, outputs: &BTreeMap<String, ledger::OutputRecord>, ledger: &mut Ledger| {
+            for kind in ["findings", "alerts"] {
+                let path = hunt_path(kind, &run.job.name, run.tile, hunt);
+                if let Some(record) = outputs.get(&path) {
+                    stale.remove(&path);
+                    ledger.outputs.insert(path, record.clone());
+                }
+            }
+        };
+    let Some(previous) = previous else {
+        return Ok(stale);
+    };
+    let failed: Vec<_> = ledger
+        .hunts
+        .iter()
+        .filter(|(_, record)| record.state == State::Failed)
+        .map(|(name, _)| name.clone())
+        .collect();
+    for hunt in failed {
+        keep(&hunt, &previous.outputs, ledger);
+    }
+    if run.is_subset {
+        for (hunt, record) in previous.hunts {
+            if !ledger.hunts.contains_key(&hunt) {
+                keep(&hunt, &previous.outputs, ledger);
+                ledger.hunts.insert(hunt, record);
+            }
+        }
+        for (table, record) in previous.tables {
+            if !ledger.tables.contains_key(&table) {
+                let path = quarantine_path(&run.job.name, run.tile, &table);
+                if let Some(output) = previous.outputs.get(&path) {
+                    stale.remove(&path);
+                    ledger.outputs.insert(path, output.clone());
+                }
+                ledger.tables.insert(table, record);
+            }
+        }
+    }
+    Ok(stale)
+}

@@ -1,0 +1,176 @@
+//! `lakehunt tables`: what a lake holds. Reads every file once for its records and times.
+
+use std::fmt::Write as _;
+use std::sync::{Arc, Mutex};
+
+use futures::StreamExt;
+use serde_json::json;
+
+use super::data;
+use crate::cli::{Format, TablesArgs};
+use crate::error::{Error, Result, did_you_mean};
+use crate::hunt::Content;
+use crate::lake::Lake;
+use crate::lake::decoded::DecodePlan;
+use crate::lake::exec::parallelism;
+use crate::lake::scan::{Pass, Progress, ScanReport};
+use crate::lake::table::Table;
+use crate::output::value::rfc3339;
+use crate::printer::Printer;
+
+struct Row {
+    table: Arc<Table>,
+    files: usize,
+    bytes: u64,
+    report: ScanReport,
+}
+
+pub(super) fn run(arguments: &TablesArgs, printer: &Printer) -> Result<u8> {
+    let path = super::lake_file(arguments.lake.as_ref())?;
+    let lake = Lake::open(&path, &Content::beside(Some(&path))?)?;
+    let tables: Vec<_> = match &arguments.table {
+        None => lake.tables.values().cloned().collect(),
+        Some(name) => vec![lake.tables.get(name).cloned().ok_or_else(|| {
+            let known = lake.tables.keys().map(String::as_str);
+            let hint = did_you_mean(name, known.clone())
+                .unwrap_or_else(|| known.collect::<Vec<_>>().join(", "));
+            Error::configuration(format!("the lake has no table `{name}`"))
+                .in_file(&path)
+                .hint(hint)
+        })?],
+    };
+    let rows = super::runtime()?.block_on(async {
+        let mut rows = Vec::new();
+        for table in tables {
+            rows.push(look_at(table, printer).await?);
+        }
+        Ok::<_, Error>(rows)
+    })?;
+    let lost: usize = rows
+        .iter()
+        .flat_map(|row| &row.report.files)
+        .filter(|file| file.lost.is_some())
+        .count();
+    match arguments.format {
+        Format::Json => super::json(printer, &rows.iter().map(as_json).collect::<Vec<_>>())?,
+        _ => data(printer, &as_text(&rows, arguments.table.is_some()))?,
+    }
+    for file in rows.iter().flat_map(|row| &row.report.files) {
+        if let Some(reason) = &file.lost {
+            printer.warn(&format!("{}: {reason}", file.object.path));
+        }
+    }
+    Ok(u8::from(lost > 0))
+}
+
+async fn look_at(table: Arc<Table>, printer: &Printer) -> Result<Row> {
+    let listing = table.list(None).await?;
+    let bytes = listing.files.iter().map(|file| file.object.size).sum();
+    let bar = printer.progress();
+    bar.set_total(listing.files.len() as u64, bytes);
+    let report = Arc::new(Mutex::new(ScanReport::default()));
+    let pass = Pass {
+        plan: DecodePlan::new(Arc::clone(&table), None, []),
+        consumers: Vec::new(),
+        listing: Arc::clone(&listing),
+        parallel: parallelism(1),
+        progress: Arc::new(Progress::default()),
+    };
+    let mut rows = Box::pin(pass.run(Arc::clone(&report)));
+    while let Some(delivery) = rows.next().await {
+        delivery.map_err(|error| Error::failure(error.strip_backtrace()))?;
+    }
+    drop(rows);
+    bar.finish();
+    let report = report
+        .lock()
+        .map_err(|_| Error::failure("a reader crashed"))?
+        .clone();
+    Ok(Row {
+        files: listing.files.len(),
+        table,
+        bytes,
+        report,
+    })
+}
+
+impl Row {
+    fn events(&self) -> u64 {
+        self.report.files.iter().map(|file| file.rows).sum()
+    }
+    fn rejected(&self) -> u64 {
+        self.report.files.iter().map(|file| file.rejected).sum()
+    }
+    fn oldest(&self) -> String {
+        self.report
+            .files
+            .iter()
+            .filter_map(crate::lake::FileReport::oldest_event)
+            .min()
+            .map(rfc3339)
+            .unwrap_or_default()
+    }
+    fn newest(&self) -> String {
+        self.report
+            .files
+            .iter()
+            .filter_map(crate::lake::FileReport::newest_event)
+            .max()
+            .map(rfc3339)
+            .unwrap_or_default()
+    }
+}
+
+fn as_json(row: &Row) -> serde_json::Value {
+    let schema = row.table.schema();
+    json!({
+        "name": row.table.name,
+        "form": row.table.form.name,
+        "files": row.files,
+        "bytes": row.bytes,
+        "events": row.events(),
+        "rejected": row.rejected(),
+        "oldest_event": row.oldest(),
+        "newest_event": row.newest(),
+        "columns": schema.fields().iter().map(|field| json!({
+            "name": field.name(),
+            "type": field.data_type().to_string(),
+        })).collect::<Vec<_>>(),
+    })
+}
+
+fn as_text(rows: &[Row], with_columns: bool) -> String {
+    let width = rows
+        .iter()
+        .map(|row| row.table.name.len())
+        .max()
+        .unwrap_or(0)
+        .max(5);
+    let mut text = format!(
+        "{:width$}  {:14}  {:>6}  {:>12}  {:>10}  {:>8}  {:27}  {:27}  {:>7}\n",
+        "TABLE", "FORM", "FILES", "BYTES", "EVENTS", "REJECTED", "OLDEST", "NEWEST", "COLUMNS"
+    );
+    for row in rows {
+        let schema = row.table.schema();
+        let _ = writeln!(
+            text,
+            "{:width$}  {:14}  {:>6}  {:>12}  {:>10}  {:>8}  {:27}  {:27}  {:>7}",
+            row.table.name,
+            row.table.form.name,
+            row.files,
+            row.bytes,
+            row.events(),
+            row.rejected(),
+            row.oldest(),
+            row.newest(),
+            schema.fields().len()
+        );
+        if with_columns {
+            text.push('\n');
+            for field in schema.fields() {
+                let _ = writeln!(text, "  {:24}  {}", field.name(), field.data_type());
+            }
+        }
+    }
+    text
+}

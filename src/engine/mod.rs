@@ -1,0 +1,185 @@
+//! The engine: the only place where a `SessionContext` is built. Binds a window to the tables, registers views and
+//! functions, resolves names, plans hunts, runs them over one shared pass per table.
+//!
+//! Knows lakes and queries; knows nothing of jobs, outputs and people.
+
+pub mod names;
+pub mod plan;
+pub mod prepare;
+pub mod scan;
+pub mod source;
+pub mod views;
+
+pub use plan::PlannedHunt;
+pub use scan::{HuntOutcome, TableScan};
+pub use source::SqlSource;
+
+use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
+use std::sync::{Arc, Mutex};
+
+use datafusion::execution::SessionStateBuilder;
+use datafusion::execution::memory_pool::{GreedyMemoryPool, TrackConsumersPool};
+use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
+use datafusion::prelude::{SessionConfig, SessionContext};
+
+use crate::error::{Error, Result};
+use crate::functions;
+use crate::lake::scan::{Progress, SharedReport};
+use crate::lake::{Lake, WindowedTable};
+use crate::time::Window;
+use names::Catalog;
+
+/// Memory for hunts when nothing else is said.
+pub const DEFAULT_MEMORY: usize = 2 << 30;
+
+/// One lake, ready for queries.
+#[derive(Debug)]
+pub struct Engine {
+    lake: Arc<Lake>,
+    runtime: Arc<RuntimeEnv>,
+    memory: usize,
+    /// Counters that a progress bar reads.
+    pub progress: Arc<Progress>,
+}
+
+/// A session whose tables are scoped to a window.
+#[expect(missing_debug_implementations, reason = "a SessionContext has none")]
+pub struct Session {
+    context: SessionContext,
+    relations: Relations,
+    /// What scans of single queries read, by table.
+    pub reports: BTreeMap<String, SharedReport>,
+}
+
+#[derive(Debug)]
+struct Relations(Vec<(String, Vec<String>)>);
+
+impl Catalog for Relations {
+    fn relations(&self) -> &[(String, Vec<String>)] {
+        &self.0
+    }
+}
+
+impl Engine {
+    /// An engine over a lake with a memory limit in bytes.
+    ///
+    /// # Errors
+    /// When the temporary folder for spilling cannot be made.
+    pub fn new(lake: Arc<Lake>, memory: Option<usize>) -> Result<Self> {
+        let memory = memory.unwrap_or(DEFAULT_MEMORY);
+        let consumers = NonZeroUsize::new(5).unwrap_or(NonZeroUsize::MIN);
+        let pool = TrackConsumersPool::new(GreedyMemoryPool::new(memory), consumers);
+        let runtime = RuntimeEnvBuilder::new()
+            .with_memory_pool(Arc::new(pool))
+            .build_arc()
+            .map_err(|error| {
+                Error::failure(format!(
+                    "cannot set up the query engine: {}",
+                    error.strip_backtrace()
+                ))
+            })?;
+        Ok(Self {
+            lake,
+            runtime,
+            memory,
+            progress: Arc::default(),
+        })
+    }
+
+    /// The lake.
+    pub fn lake(&self) -> &Arc<Lake> {
+        &self.lake
+    }
+
+    /// A session for one window. `scope` is what tables show (`None`: all time), `window` what `window_start()` and
+    /// `window_end()` say.
+    ///
+    /// # Errors
+    /// When a view does not plan over this lake's tables.
+    pub async fn session(&self, scope: Option<Window>, window: Option<Window>) -> Result<Session> {
+        let mut config = SessionConfig::new()
+            // Hunts run on few survivors, in order of file and row: results do not depend on timing.
+            .with_target_partitions(1)
+            .with_information_schema(false)
+            .with_collect_statistics(false);
+        let options = config.options_mut();
+        // Names are resolved before planning; the planner must not change their case again.
+        options.sql_parser.enable_ident_normalization = false;
+        options.sql_parser.collect_spans = true;
+        options.execution.enable_recursive_ctes = false;
+        let state = SessionStateBuilder::new_with_default_features()
+            .with_config(config)
+            .with_runtime_env(Arc::clone(&self.runtime))
+            .build();
+        let context = SessionContext::new_with_state(state);
+        functions::register_all(&context)
+            .map_err(|error| Error::failure(error.strip_backtrace()))?;
+        if let Some(window) = window {
+            for (name, instant) in [("window_start", window.start), ("window_end", window.end)] {
+                context.register_udf(functions::window_bound(name, instant.timestamp_micros()));
+            }
+        }
+        let mut relations = Vec::new();
+        let mut reports = BTreeMap::new();
+        for (name, table) in &self.lake.tables {
+            let report: SharedReport = Arc::new(Mutex::default());
+            let provider = WindowedTable {
+                table: Arc::clone(table),
+                window: scope,
+                report: Arc::clone(&report),
+                progress: Arc::clone(&self.progress),
+            };
+            context
+                .register_table(name.as_str(), Arc::new(provider))
+                .map_err(|error| Error::failure(error.strip_backtrace()))?;
+            relations.push((name.clone(), column_names(&table.schema())));
+            reports.insert(name.clone(), report);
+        }
+        let mut relations = Relations(relations);
+        views::register(&context, &self.lake, &relations).await?;
+        for view in self.lake.views.values() {
+            relations
+                .0
+                .push((view.name.clone(), column_names(&view.schema())));
+        }
+        Ok(Session {
+            context,
+            relations,
+            reports,
+        })
+    }
+}
+
+fn column_names(schema: &datafusion::arrow::datatypes::Schema) -> Vec<String> {
+    schema
+        .fields()
+        .iter()
+        .map(|field| field.name().clone())
+        .collect()
+}
+
+impl Session {
+    /// The context, for plain queries.
+    pub fn context(&self) -> &SessionContext {
+        &self.context
+    }
+
+    /// Plans a query as people type it.
+    ///
+    /// # Errors
+    /// A configuration error at its place in the text.
+    pub async fn query(&self, source: &SqlSource) -> Result<datafusion::prelude::DataFrame> {
+        let prepared = prepare::prepare(source, &BTreeMap::new(), &self.relations, false)?;
+        let plan = self
+            .context
+            .state()
+            .statement_to_plan(prepared.statement)
+            .await
+            .map_err(|error| source.planning_error(&error))?;
+        self.context
+            .execute_logical_plan(plan)
+            .await
+            .map_err(|error| source.planning_error(&error))
+    }
+}

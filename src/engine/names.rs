@@ -1,0 +1,598 @@
+//! Names in SQL: unquoted ones resolve without regard to case, quoted ones are exact, everywhere.
+//!
+//! One walk over the syntax tree, scope by scope, before planning: every name that means a table or a column is
+//! replaced by its exact, quoted spelling. A name that could mean two is an error that lists them. What is not found
+//! is left alone: the planner's own error names the place and the closest columns.
+
+use std::collections::BTreeSet;
+use std::ops::ControlFlow;
+
+use datafusion::sql::sqlparser::ast::{
+    Distinct, Expr, GroupByExpr, Ident, JoinConstraint, JoinOperator, ObjectName, ObjectNamePart,
+    OrderByKind, Query, Select, SelectItem, SelectItemQualifiedWildcardKind, SetExpr, TableAlias,
+    TableFactor, TableWithJoins, VisitMut, VisitorMut,
+};
+
+use super::source::SqlSource;
+use crate::error::{Result, did_you_mean};
+
+/// What a query can name.
+pub trait Catalog {
+    /// Tables and views with their columns.
+    fn relations(&self) -> &[(String, Vec<String>)];
+}
+
+/// Columns of something in FROM; `None` when they cannot be known before planning.
+type Columns = Option<Vec<String>>;
+
+#[derive(Debug, Clone)]
+struct Relation {
+    name: String,
+    columns: Columns,
+}
+
+#[derive(Debug, Clone, Default)]
+struct Scope {
+    relations: Vec<Relation>,
+    /// Output names of the SELECT, for GROUP BY, HAVING and ORDER BY.
+    outputs: Vec<String>,
+}
+
+/// Resolves the names of a query and returns the tables and views it reads.
+pub fn resolve(
+    query: &mut Query,
+    catalog: &dyn Catalog,
+    source: &SqlSource,
+) -> Result<BTreeSet<String>> {
+    let mut resolver = Resolver {
+        catalog,
+        source,
+        ctes: Vec::new(),
+        used: BTreeSet::new(),
+    };
+    resolver.query(query, &[])?;
+    Ok(resolver.used)
+}
+
+struct Resolver<'a> {
+    catalog: &'a dyn Catalog,
+    source: &'a SqlSource,
+    /// Common table expressions in sight, innermost last.
+    ctes: Vec<Relation>,
+    used: BTreeSet<String>,
+}
+
+fn same(ident: &Ident, name: &str) -> bool {
+    match ident.quote_style {
+        Some(_) => ident.value == name,
+        None => {
+            ident.value.eq_ignore_ascii_case(name)
+                || ident.value.to_lowercase() == name.to_lowercase()
+        }
+    }
+}
+
+fn make_exact(ident: &mut Ident, name: &str) {
+    name.clone_into(&mut ident.value);
+    ident.quote_style = Some('"');
+}
+
+impl Resolver<'_> {
+    fn query(&mut self, query: &mut Query, outer: &[Scope]) -> Result<Columns> {
+        let ctes = self.ctes.len();
+        if let Some(with) = &mut query.with {
+            for cte in &mut with.cte_tables {
+                let recursive = with.recursive;
+                if recursive {
+                    let columns = alias_columns(&cte.alias);
+                    self.ctes.push(Relation {
+                        name: cte.alias.name.value.clone(),
+                        columns,
+                    });
+                }
+                let found = self.query(&mut cte.query, outer)?;
+                let columns = alias_columns(&cte.alias).or(found);
+                if recursive {
+                    self.ctes.pop();
+                }
+                self.ctes.push(Relation {
+                    name: cte.alias.name.value.clone(),
+                    columns,
+                });
+            }
+        }
+        let (columns, scope) = self.set_expr(&mut query.body, outer)?;
+        if let Some(order_by) = &mut query.order_by
+            && let OrderByKind::Expressions(expressions) = &mut order_by.kind
+        {
+            let mut scope = scope.unwrap_or_default();
+            scope.outputs = columns.clone().unwrap_or_default();
+            let scopes = nested(outer, scope);
+            for expression in expressions {
+                self.expression(&mut expression.expr, &scopes)?;
+            }
+        }
+        self.ctes.truncate(ctes);
+        Ok(columns)
+    }
+
+    fn set_expr(
+        &mut self,
+        body: &mut SetExpr,
+        outer: &[Scope],
+    ) -> Result<(Columns, Option<Scope>)> {
+        match body {
+            SetExpr::Select(select) => {
+                let (columns, scope) = self.select(select, outer)?;
+                Ok((columns, Some(scope)))
+            }
+            SetExpr::Query(query) => Ok((self.query(query, outer)?, None)),
+            SetExpr::SetOperation { left, right, .. } => {
+                let (columns, _) = self.set_expr(left, outer)?;
+                self.set_expr(right, outer)?;
+                Ok((columns, None))
+            }
+            SetExpr::Values(values) => {
+                let mut width = 0;
+                for row in &mut values.rows {
+                    width = row.len();
+                    for expression in row.iter_mut() {
+                        self.expression(expression, outer)?;
+                    }
+                }
+                Ok((
+                    Some((1..=width).map(|index| format!("column{index}")).collect()),
+                    None,
+                ))
+            }
+            _ => Ok((None, None)),
+        }
+    }
+
+    fn select(&mut self, select: &mut Select, outer: &[Scope]) -> Result<(Columns, Scope)> {
+        let mut scope = Scope::default();
+        for table in &mut select.from {
+            self.table_with_joins(table, &mut scope, outer)?;
+        }
+        let scopes = nested(outer, scope.clone());
+        let mut columns = Some(Vec::new());
+        for item in &mut select.projection {
+            let name = match item {
+                SelectItem::UnnamedExpr(expression) => {
+                    self.expression(expression, &scopes)?;
+                    Some(output_name(expression))
+                }
+                SelectItem::ExprWithAlias { expr, alias } => {
+                    self.expression(expr, &scopes)?;
+                    Some(alias.value.clone())
+                }
+                SelectItem::QualifiedWildcard(
+                    SelectItemQualifiedWildcardKind::ObjectName(name),
+                    _,
+                ) => {
+                    let found = self.qualified_wildcard(name, &scope);
+                    extend(&mut columns, found);
+                    None
+                }
+                SelectItem::Wildcard(_) => {
+                    for relation in &scope.relations {
+                        extend(&mut columns, relation.columns.clone());
+                    }
+                    None
+                }
+                _ => {
+                    columns = None;
+                    None
+                }
+            };
+            if let (Some(columns), Some(name)) = (&mut columns, name) {
+                columns.push(name);
+            }
+        }
+        if let Some(selection) = &mut select.selection {
+            self.expression(selection, &scopes)?;
+        }
+        if let Some(Distinct::On(expressions)) = &mut select.distinct {
+            for expression in expressions {
+                self.expression(expression, &scopes)?;
+            }
+        }
+        scope.outputs = columns.clone().unwrap_or_default();
+        let scopes = nested(outer, scope.clone());
+        if let GroupByExpr::Expressions(expressions, _) = &mut select.group_by {
+            for expression in expressions {
+                self.expression(expression, &scopes)?;
+            }
+        }
+        for expression in [&mut select.having, &mut select.qualify]
+            .into_iter()
+            .flatten()
+        {
+            self.expression(expression, &scopes)?;
+        }
+        Ok((columns, scope))
+    }
+
+    fn qualified_wildcard(&mut self, name: &mut ObjectName, scope: &Scope) -> Columns {
+        let [ObjectNamePart::Identifier(ident)] = name.0.as_mut_slice() else {
+            return None;
+        };
+        let relation = scope
+            .relations
+            .iter()
+            .find(|relation| same(ident, &relation.name))?;
+        make_exact(ident, &relation.name);
+        relation.columns.clone()
+    }
+
+    fn table_with_joins(
+        &mut self,
+        table: &mut TableWithJoins,
+        scope: &mut Scope,
+        outer: &[Scope],
+    ) -> Result<()> {
+        self.table_factor(&mut table.relation, scope, outer)?;
+        for join in &mut table.joins {
+            self.table_factor(&mut join.relation, scope, outer)?;
+            match constraint(&mut join.join_operator) {
+                Some(JoinConstraint::On(expression)) => {
+                    self.expression(expression, &nested(outer, scope.clone()))?;
+                }
+                Some(JoinConstraint::Using(names)) => {
+                    for name in names {
+                        if let [ObjectNamePart::Identifier(ident)] = name.0.as_mut_slice() {
+                            self.column(ident, &nested(outer, scope.clone()))?;
+                        }
+                    }
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn table_factor(
+        &mut self,
+        factor: &mut TableFactor,
+        scope: &mut Scope,
+        outer: &[Scope],
+    ) -> Result<()> {
+        match factor {
+            TableFactor::Table {
+                name,
+                alias,
+                args: None,
+                ..
+            } => {
+                let found = self.relation(name)?;
+                push(scope, alias.as_ref(), found);
+            }
+            TableFactor::Derived {
+                subquery,
+                alias,
+                lateral,
+                ..
+            } => {
+                // A lateral subquery sees what stands before it.
+                let columns = if *lateral {
+                    self.query(subquery, &nested(outer, scope.clone()))?
+                } else {
+                    self.query(subquery, outer)?
+                };
+                push(
+                    scope,
+                    alias.as_ref(),
+                    Relation {
+                        name: String::new(),
+                        columns,
+                    },
+                );
+            }
+            TableFactor::NestedJoin {
+                table_with_joins, ..
+            } => {
+                self.table_with_joins(table_with_joins, scope, outer)?;
+            }
+            TableFactor::UNNEST {
+                array_exprs, alias, ..
+            } => {
+                let scopes = nested(outer, scope.clone());
+                for expression in array_exprs {
+                    self.expression(expression, &scopes)?;
+                }
+                push(
+                    scope,
+                    alias.as_ref(),
+                    Relation {
+                        name: String::new(),
+                        columns: None,
+                    },
+                );
+            }
+            TableFactor::Table { alias, .. } | TableFactor::Function { alias, .. } => {
+                push(
+                    scope,
+                    alias.as_ref(),
+                    Relation {
+                        name: String::new(),
+                        columns: None,
+                    },
+                );
+            }
+            _ => scope.relations.push(Relation {
+                name: String::new(),
+                columns: None,
+            }),
+        }
+        Ok(())
+    }
+
+    fn relation(&mut self, name: &mut ObjectName) -> Result<Relation> {
+        let [ObjectNamePart::Identifier(ident)] = name.0.as_mut_slice() else {
+            return Ok(Relation {
+                name: String::new(),
+                columns: None,
+            });
+        };
+        if let Some(cte) = self.ctes.iter().rev().find(|cte| same(ident, &cte.name)) {
+            make_exact(ident, &cte.name);
+            return Ok(cte.clone());
+        }
+        let relations = self.catalog.relations();
+        let found: Vec<_> = relations
+            .iter()
+            .filter(|(name, _)| same(ident, name))
+            .collect();
+        match found.as_slice() {
+            [(name, columns)] => {
+                make_exact(ident, name);
+                self.used.insert(name.clone());
+                Ok(Relation {
+                    name: name.clone(),
+                    columns: Some(columns.clone()),
+                })
+            }
+            [] => {
+                let names = self.ctes.iter().map(|cte| cte.name.as_str());
+                let names = names.chain(relations.iter().map(|(name, _)| name.as_str()));
+                Err(self
+                    .source
+                    .error_at(
+                        ident.span.start,
+                        format!("unknown table or view `{}`", ident.value),
+                    )
+                    .hint(did_you_mean(&ident.value, names).unwrap_or_else(|| {
+                        let names: Vec<_> =
+                            relations.iter().map(|(name, _)| name.as_str()).collect();
+                        format!("this lake has {}", names.join(", "))
+                    })))
+            }
+            several => {
+                let names: Vec<_> = several
+                    .iter()
+                    .map(|(name, _)| format!("\"{name}\""))
+                    .collect();
+                Err(self.ambiguous(ident, &names))
+            }
+        }
+    }
+
+    fn ambiguous(&self, ident: &Ident, candidates: &[String]) -> crate::error::Error {
+        self.source
+            .error_at(
+                ident.span.start,
+                format!(
+                    "`{}` is ambiguous: it can mean {}",
+                    ident.value,
+                    candidates.join(" or ")
+                ),
+            )
+            .hint("names without quotes ignore case; put the one you mean in double quotes")
+    }
+
+    /// Resolves the names of one expression, subqueries included.
+    fn expression(&mut self, expression: &mut Expr, scopes: &[Scope]) -> Result<()> {
+        let mut visitor = ExpressionVisitor {
+            resolver: self,
+            scopes,
+            depth: 0,
+        };
+        match expression.visit(&mut visitor) {
+            ControlFlow::Break(error) => Err(*error),
+            ControlFlow::Continue(()) => Ok(()),
+        }
+    }
+
+    /// Gives an unqualified column its exact spelling; false when nothing of that name is in sight.
+    fn column(&self, ident: &mut Ident, scopes: &[Scope]) -> Result<bool> {
+        if ident.quote_style.is_some() {
+            return Ok(false);
+        }
+        for scope in scopes.iter().rev() {
+            let mut found: BTreeSet<&str> = BTreeSet::new();
+            for columns in scope
+                .relations
+                .iter()
+                .filter_map(|relation| relation.columns.as_ref())
+            {
+                found.extend(
+                    columns
+                        .iter()
+                        .map(String::as_str)
+                        .filter(|column| same(ident, column)),
+                );
+            }
+            if found.is_empty() {
+                found.extend(
+                    scope
+                        .outputs
+                        .iter()
+                        .map(String::as_str)
+                        .filter(|column| same(ident, column)),
+                );
+            }
+            let found: Vec<_> = found.into_iter().collect();
+            match found.as_slice() {
+                [] => {}
+                [name] => {
+                    make_exact(ident, name);
+                    return Ok(true);
+                }
+                several => {
+                    let names: Vec<_> = several.iter().map(|name| format!("\"{name}\"")).collect();
+                    return Err(self.ambiguous(ident, &names));
+                }
+            }
+        }
+        Ok(false)
+    }
+
+    /// Gives `relation.column` its exact spelling; a dotted raw path becomes the one column it names.
+    fn compound(&self, parts: &mut [Ident], scopes: &[Scope]) -> Result<Option<Ident>> {
+        for scope in scopes.iter().rev() {
+            let dotted: Vec<_> = parts.iter().map(|part| part.value.as_str()).collect();
+            let dotted = dotted.join(".").to_lowercase();
+            for relation in &scope.relations {
+                let columns = relation.columns.iter().flatten();
+                if let Some(column) = columns
+                    .clone()
+                    .find(|column| column.to_lowercase() == dotted)
+                {
+                    return Ok(Some(Ident::with_quote('"', column)));
+                }
+                if !same(&parts[0], &relation.name) {
+                    continue;
+                }
+                make_exact(&mut parts[0], &relation.name);
+                if parts[1].quote_style.is_none() {
+                    let found: Vec<_> = columns.filter(|column| same(&parts[1], column)).collect();
+                    match found.as_slice() {
+                        [name] => make_exact(&mut parts[1], name),
+                        [] => {}
+                        several => {
+                            let names: Vec<_> = several
+                                .iter()
+                                .map(|name| format!("{}.\"{name}\"", relation.name))
+                                .collect();
+                            return Err(self.ambiguous(&parts[1], &names));
+                        }
+                    }
+                }
+                return Ok(None);
+            }
+        }
+        self.column(&mut parts[0], scopes)?;
+        Ok(None)
+    }
+}
+
+struct ExpressionVisitor<'r, 'a> {
+    resolver: &'r mut Resolver<'a>,
+    scopes: &'r [Scope],
+    depth: usize,
+}
+
+impl VisitorMut for ExpressionVisitor<'_, '_> {
+    type Break = Box<crate::error::Error>;
+
+    fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<Self::Break> {
+        self.depth += 1;
+        // A subquery is resolved as a whole, with its own scopes; what the visitor then walks is done.
+        if self.depth == 1
+            && let Err(error) = self.resolver.query(query, self.scopes)
+        {
+            return ControlFlow::Break(Box::new(error));
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn post_visit_query(&mut self, _: &mut Query) -> ControlFlow<Self::Break> {
+        self.depth -= 1;
+        ControlFlow::Continue(())
+    }
+
+    fn pre_visit_expr(&mut self, expression: &mut Expr) -> ControlFlow<Self::Break> {
+        if self.depth > 0 {
+            return ControlFlow::Continue(());
+        }
+        let done = match expression {
+            Expr::Identifier(ident) => self.resolver.column(ident, self.scopes).map(|_| None),
+            Expr::CompoundIdentifier(parts) if parts.len() > 1 => {
+                self.resolver.compound(parts, self.scopes)
+            }
+            _ => return ControlFlow::Continue(()),
+        };
+        match done {
+            Ok(None) => ControlFlow::Continue(()),
+            Ok(Some(ident)) => {
+                *expression = Expr::Identifier(ident);
+                ControlFlow::Continue(())
+            }
+            Err(error) => ControlFlow::Break(Box::new(error)),
+        }
+    }
+}
+
+fn nested(outer: &[Scope], scope: Scope) -> Vec<Scope> {
+    let mut scopes = outer.to_vec();
+    scopes.push(scope);
+    scopes
+}
+
+fn extend(columns: &mut Columns, more: Columns) {
+    match (columns.as_mut(), more) {
+        (Some(columns), Some(more)) => columns.extend(more),
+        _ => *columns = None,
+    }
+}
+
+fn alias_columns(alias: &TableAlias) -> Columns {
+    (!alias.columns.is_empty()).then(|| {
+        alias
+            .columns
+            .iter()
+            .map(|column| column.name.value.clone())
+            .collect()
+    })
+}
+
+fn push(scope: &mut Scope, alias: Option<&TableAlias>, found: Relation) {
+    scope.relations.push(match alias {
+        Some(alias) => Relation {
+            name: alias.name.value.clone(),
+            columns: alias_columns(alias).or(found.columns),
+        },
+        None => found,
+    });
+}
+
+fn output_name(expression: &Expr) -> String {
+    match expression {
+        Expr::Identifier(ident) => ident.value.clone(),
+        Expr::CompoundIdentifier(parts) => parts
+            .last()
+            .map(|part| part.value.clone())
+            .unwrap_or_default(),
+        other => other.to_string(),
+    }
+}
+
+fn constraint(operator: &mut JoinOperator) -> Option<&mut JoinConstraint> {
+    match operator {
+        JoinOperator::Join(constraint)
+        | JoinOperator::Inner(constraint)
+        | JoinOperator::Left(constraint)
+        | JoinOperator::LeftOuter(constraint)
+        | JoinOperator::Right(constraint)
+        | JoinOperator::RightOuter(constraint)
+        | JoinOperator::FullOuter(constraint)
+        | JoinOperator::CrossJoin(constraint)
+        | JoinOperator::Semi(constraint)
+        | JoinOperator::LeftSemi(constraint)
+        | JoinOperator::RightSemi(constraint)
+        | JoinOperator::Anti(constraint)
+        | JoinOperator::LeftAnti(constraint)
+        | JoinOperator::RightAnti(constraint) => Some(constraint),
+        _ => None,
+    }
+}

@@ -1,0 +1,263 @@
+//! From a hunt to a physical plan whose leaves are [`LakeScanExec`]s, and to the hash that says when it must run again.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use chrono::Duration;
+use datafusion::arrow::datatypes::{DataType, SchemaRef};
+use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
+use datafusion::logical_expr::{Expr, LogicalPlan, Volatility};
+use datafusion::physical_plan::ExecutionPlan;
+use sha2::{Digest, Sha256};
+
+use super::{Session, SqlSource, prepare};
+use crate::error::{Error, Result, did_you_mean};
+use crate::hunt::{Hunt, Parameter};
+use crate::lake::{Lake, LakeScanExec};
+
+/// Columns of a result that have a meaning for all hunts.
+pub const RESERVED: [&str; 5] = [
+    "first_seen",
+    "last_seen",
+    "event_time",
+    "event_count",
+    "evidence",
+];
+
+/// A hunt planned over a lake and window.
+#[derive(Debug)]
+pub struct PlannedHunt {
+    /// Its name.
+    pub name: String,
+    /// The plan; its leaves are [`LakeScanExec`]s.
+    pub plan: Arc<dyn ExecutionPlan>,
+    /// The columns of its findings.
+    pub schema: SchemaRef,
+    /// What decides a rerun.
+    pub logic_hash: String,
+    /// The tables it reads.
+    pub tables: Vec<String>,
+    /// Views it reads that no table of this lake feeds.
+    pub missing_views: Vec<String>,
+}
+
+/// The parameters of a hunt with a job's overrides.
+///
+/// # Errors
+/// An override of a parameter that the hunt does not have.
+pub fn parameters(
+    hunt: &Hunt,
+    overrides: Option<&BTreeMap<String, Parameter>>,
+) -> Result<BTreeMap<String, Parameter>> {
+    let mut parameters = hunt.front_matter.params.clone();
+    for (name, value) in overrides.into_iter().flatten() {
+        if !parameters.contains_key(name) {
+            let known = parameters.keys().map(String::as_str);
+            let hint = did_you_mean(name, known);
+            return Err(Error::configuration(format!(
+                "hunt `{}` has no parameter `{name}`",
+                hunt.name
+            ))
+            .maybe_hint(hint));
+        }
+        parameters.insert(name.clone(), value.clone());
+    }
+    Ok(parameters)
+}
+
+impl Session {
+    /// Plans a hunt.
+    ///
+    /// # Errors
+    /// A configuration error with file, line and column where the text is wrong, or the columns that its front matter
+    /// names are not in its result.
+    pub async fn plan_hunt(
+        &self,
+        hunt: &Hunt,
+        lake: &Lake,
+        lookback: Duration,
+        parameters: &BTreeMap<String, Parameter>,
+    ) -> Result<PlannedHunt> {
+        let source = SqlSource {
+            path: hunt.path.clone(),
+            text: hunt.sql.clone(),
+        };
+        let prepared = prepare::prepare(&source, parameters, &self.relations, true)?;
+        let state = self.context.state();
+        let wrong = |error| source.planning_error(&error);
+        let plan = state
+            .statement_to_plan(prepared.statement)
+            .await
+            .map_err(wrong)?;
+        refuse_unstable(&plan, &source)?;
+        check_columns(hunt, plan.schema().as_arrow())?;
+        let mut tables: Vec<String> = Vec::new();
+        for relation in &prepared.relations {
+            match lake.views.get(relation) {
+                Some(view) => {
+                    tables.extend(lake.sources(view).map(|(table, _)| table.name.clone()))
+                }
+                None => tables.push(relation.clone()),
+            }
+        }
+        tables.sort_unstable();
+        tables.dedup();
+        let views = prepared
+            .relations
+            .iter()
+            .filter_map(|name| lake.views.get(name));
+        let missing_views = views
+            .filter(|view| lake.sources(view).next().is_none())
+            .map(|view| view.name.clone())
+            .collect();
+        let physical = state.create_physical_plan(&plan).await.map_err(wrong)?;
+        Ok(PlannedHunt {
+            name: hunt.name.clone(),
+            schema: physical.schema(),
+            plan: physical,
+            logic_hash: logic_hash(hunt, lake, lookback, parameters, prepared.relations.iter()),
+            tables,
+            missing_views,
+        })
+    }
+}
+
+/// Refuses functions whose result changes from run to run.
+fn refuse_unstable(plan: &LogicalPlan, source: &SqlSource) -> Result<()> {
+    let mut found = None;
+    let walked = plan.apply_with_subqueries(|node| {
+        node.apply_expressions(|expression| {
+            expression.apply(|expression| {
+                if let Expr::ScalarFunction(function) = expression
+                    && function.func.signature().volatility != Volatility::Immutable
+                {
+                    found = Some(function.name().to_owned());
+                    return Ok(TreeNodeRecursion::Stop);
+                }
+                Ok(TreeNodeRecursion::Continue)
+            })
+        })
+    });
+    walked.map_err(|error| source.planning_error(&error))?;
+    match found {
+        Some(name) => Err(Error::configuration(format!("{name}() gives another result on every run"))
+            .in_file(&source.path)
+            .hint("a hunt never says when: the window is the job's; `window_start()` and `window_end()` give its bounds")),
+        None => Ok(()),
+    }
+}
+
+fn check_columns(hunt: &Hunt, schema: &datafusion::arrow::datatypes::Schema) -> Result<()> {
+    let names: Vec<&str> = schema
+        .fields()
+        .iter()
+        .map(|field| field.name().as_str())
+        .collect();
+    let error = |message: String| Error::configuration(message).in_file(&hunt.path);
+    let front = &hunt.front_matter;
+    let placeholders = front
+        .risk
+        .as_ref()
+        .map(|risk| placeholders(&risk.message))
+        .unwrap_or_default();
+    let wanted = front.key.iter().map(|column| ("key", column.clone()));
+    let wanted = wanted.chain(
+        front
+            .entities
+            .values()
+            .map(|column| ("entities", column.clone())),
+    );
+    let wanted = wanted.chain(
+        placeholders
+            .into_iter()
+            .map(|column| ("risk.message", column)),
+    );
+    for (what, column) in wanted {
+        if !names.contains(&column.as_str()) {
+            return Err(
+                error(format!("{what}: the result has no column `{column}`")).hint(
+                    did_you_mean(&column, names.iter().copied())
+                        .unwrap_or_else(|| format!("it has {}", names.join(", "))),
+                ),
+            );
+        }
+    }
+    for (index, name) in names.iter().enumerate() {
+        if names[..index].contains(name) {
+            return Err(error(format!(
+                "two columns of the result are named `{name}`"
+            )));
+        }
+    }
+    let is_time = |name: &str| {
+        schema
+            .field_with_name(name)
+            .is_ok_and(|f| matches!(f.data_type(), DataType::Timestamp(..)))
+    };
+    if !is_time("last_seen") && !is_time("event_time") {
+        return Err(error("the result has neither `last_seen` nor `event_time`".to_owned())
+            .hint("aggregate `max(event_time) AS last_seen` over all events that contribute, or select `event_time`"));
+    }
+    Ok(())
+}
+
+/// The `{column}` placeholders of a message.
+pub fn placeholders(message: &str) -> Vec<String> {
+    let pieces = message.split('{').skip(1);
+    pieces
+        .filter_map(|piece| piece.split_once('}'))
+        .map(|(name, _)| name.to_owned())
+        .collect()
+}
+
+/// SHA-256 over what decides a rerun: SQL, parameters, lookback, key, and schemas, forms and views that are read.
+fn logic_hash<'a>(
+    hunt: &Hunt,
+    lake: &Lake,
+    lookback: Duration,
+    parameters: &BTreeMap<String, Parameter>,
+    relations: impl Iterator<Item = &'a String>,
+) -> String {
+    let mut hasher = Sha256::new();
+    let mut add = |part: &str| {
+        hasher.update((part.len() as u64).to_le_bytes());
+        hasher.update(part.as_bytes());
+    };
+    let sql: Vec<_> = hunt
+        .sql
+        .lines()
+        .filter(|line| !line.trim_start().starts_with("--"))
+        .collect();
+    add(&sql.join("\n"));
+    add(&format!("{parameters:?}"));
+    add(&lookback.num_microseconds().unwrap_or(i64::MAX).to_string());
+    add(&hunt.front_matter.key.join("\0"));
+    for relation in relations {
+        add(relation);
+        let Some(view) = lake.views.get(relation) else {
+            if let Some(table) = lake.tables.get(relation) {
+                add(&format!("{:?}", table.form.columns));
+            }
+            continue;
+        };
+        add(&format!("{:?}", view.schema()));
+        for (table, sql) in lake.sources(view) {
+            add(&sql.sql);
+            add(&format!("{:?}", table.form.columns));
+        }
+    }
+    let hash = hasher.finalize();
+    hash.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// The scans of a plan, from left to right.
+pub(super) fn scans(plan: &Arc<dyn ExecutionPlan>) -> datafusion::error::Result<Vec<LakeScanExec>> {
+    let mut found = Vec::new();
+    plan.apply(|node| {
+        if let Some(scan) = node.downcast_ref::<LakeScanExec>() {
+            found.push(scan.clone());
+        }
+        Ok(TreeNodeRecursion::Continue)
+    })?;
+    Ok(found)
+}

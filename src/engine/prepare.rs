@@ -1,0 +1,157 @@
+//! From the text of a query to a checked syntax tree: one SELECT, parameters bound, names resolved, nothing that would
+//! make a rerun differ.
+//!
+//! Knows syntax; types and functions are the planner's business.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::ControlFlow;
+
+use datafusion::sql::parser::{DFParser, Statement};
+use datafusion::sql::sqlparser::ast::{
+    Expr, Query, Statement as SqlStatement, UnaryOperator, Value, ValueWithSpan, VisitMut,
+    VisitorMut,
+};
+use datafusion::sql::sqlparser::dialect::GenericDialect;
+use datafusion::sql::sqlparser::tokenizer::Span;
+
+use super::names::{self, Catalog};
+use super::source::SqlSource;
+use crate::error::{Error, Result, did_you_mean};
+use crate::hunt::Parameter;
+
+/// A query that is ready to be planned.
+#[derive(Debug)]
+pub struct Prepared {
+    /// The syntax tree.
+    pub statement: Statement,
+    /// The tables and views it reads.
+    pub relations: BTreeSet<String>,
+}
+
+/// Parses and checks a query.
+///
+/// # Errors
+/// A configuration error at its place: not one SELECT, LIMIT without ORDER BY (when `reproducible`), an unknown
+/// parameter, table or view, an ambiguous name.
+pub fn prepare(
+    source: &SqlSource,
+    parameters: &BTreeMap<String, Parameter>,
+    catalog: &dyn Catalog,
+    reproducible: bool,
+) -> Result<Prepared> {
+    let mut query = parse_query(source)?;
+    let mut checks = Checks {
+        source,
+        parameters,
+        reproducible,
+        used: BTreeSet::new(),
+    };
+    if let ControlFlow::Break(error) = query.visit(&mut checks) {
+        return Err(*error);
+    }
+    let unused: Vec<_> = parameters
+        .keys()
+        .filter(|name| !checks.used.contains(*name))
+        .collect();
+    if let Some(name) = unused.first() {
+        return Err(
+            Error::configuration(format!("the parameter `{name}` is not used in the SQL"))
+                .in_file(&source.path)
+                .hint(format!("write `${name}` where its value belongs")),
+        );
+    }
+    let relations = names::resolve(&mut query, catalog, source)?;
+    Ok(Prepared {
+        statement: Statement::Statement(Box::new(SqlStatement::Query(query))),
+        relations,
+    })
+}
+
+/// Parses a text that must be one SELECT.
+pub(super) fn parse_query(source: &SqlSource) -> Result<Box<Query>> {
+    let statements = DFParser::parse_sql_with_dialect(&source.text, &GenericDialect {})
+        .map_err(|error| source.planning_error(&error))?;
+    let mut statements = statements.into_iter();
+    match (statements.next(), statements.next()) {
+        (Some(Statement::Statement(statement)), None) => match *statement {
+            SqlStatement::Query(query) => Ok(query),
+            other => Err(not_a_select(source, &other.to_string())),
+        },
+        (Some(other), None) => Err(not_a_select(source, &other.to_string())),
+        (None, _) => Err(Error::configuration("there is no SELECT").in_file(&source.path)),
+        (Some(_), Some(_)) => Err(Error::configuration("there is more than one statement")
+            .in_file(&source.path)
+            .hint("a hunt is one SELECT")),
+    }
+}
+
+fn not_a_select(source: &SqlSource, statement: &str) -> Error {
+    let first = statement.split_whitespace().next().unwrap_or_default();
+    Error::configuration(format!("{first} is not allowed here"))
+        .in_file(&source.path)
+        .hint("only SELECT is: hunts read, lakehunt writes")
+}
+
+struct Checks<'a> {
+    source: &'a SqlSource,
+    parameters: &'a BTreeMap<String, Parameter>,
+    reproducible: bool,
+    used: BTreeSet<String>,
+}
+
+impl VisitorMut for Checks<'_> {
+    type Break = Box<Error>;
+
+    fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<Self::Break> {
+        let limited = query.limit_clause.is_some() || query.fetch.is_some();
+        if self.reproducible && limited && query.order_by.is_none() {
+            return ControlFlow::Break(Box::new(
+                Error::configuration("LIMIT without ORDER BY gives other rows on every run")
+                    .in_file(&self.source.path)
+                    .hint("order by columns that decide every tie, or drop the LIMIT"),
+            ));
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn pre_visit_expr(&mut self, expression: &mut Expr) -> ControlFlow<Self::Break> {
+        let Expr::Value(value) = expression else {
+            return ControlFlow::Continue(());
+        };
+        let Value::Placeholder(placeholder) = &value.value else {
+            return ControlFlow::Continue(());
+        };
+        let name = placeholder.trim_start_matches('$');
+        let Some(parameter) = self.parameters.get(name) else {
+            let known = self.parameters.keys().map(String::as_str);
+            let hint = did_you_mean(name, known).unwrap_or_else(|| {
+                format!("declare it in the front matter: `params: {{{name}: ...}}`")
+            });
+            let error = self.source.error_at(
+                value.span.start,
+                format!("unknown parameter `{placeholder}`"),
+            );
+            return ControlFlow::Break(Box::new(error.hint(hint)));
+        };
+        self.used.insert(name.to_owned());
+        *expression = literal(parameter, value.span);
+        ControlFlow::Continue(())
+    }
+}
+
+fn literal(parameter: &Parameter, span: Span) -> Expr {
+    let value = |value| Expr::Value(ValueWithSpan { value, span });
+    let signed = |text: String| match text.strip_prefix('-') {
+        Some(positive) => Expr::UnaryOp {
+            op: UnaryOperator::Minus,
+            expr: Box::new(value(Value::Number(positive.to_owned(), false))),
+        },
+        None => value(Value::Number(text, false)),
+    };
+    match parameter {
+        Parameter::Bool(flag) => value(Value::Boolean(*flag)),
+        Parameter::Int(number) => signed(number.to_string()),
+        Parameter::Float(number) => signed(number.to_string()),
+        Parameter::Text(text) => value(Value::SingleQuotedString(text.clone())),
+    }
+}

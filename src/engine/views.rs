@@ -1,0 +1,183 @@
+//! Views as plans: the union of one SELECT per table that feeds them, every column cast to the declared type.
+//!
+//! Views stay plain projections and filters, so that predicates reach the tables.
+
+use std::sync::Arc;
+
+use datafusion::common::{Column, ScalarValue};
+use datafusion::datasource::ViewTable;
+use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, lit, try_cast};
+use datafusion::prelude::SessionContext;
+use datafusion::sql::parser::Statement;
+use datafusion::sql::sqlparser::ast::{
+    Expr as SqlExpr, Ident, ObjectName, Query, Select, SelectItem, SetExpr,
+    Statement as SqlStatement, TableFactor,
+};
+
+use super::names::{self, Catalog};
+use super::prepare::parse_query;
+use super::source::SqlSource;
+use crate::error::{Error, Result};
+use crate::lake::table::{EVENT_TIME, FILE_COLUMN, RECORD_ID, ROW_COLUMN, TABLE_COLUMN};
+use crate::lake::view::{FormSql, View};
+use crate::lake::{Lake, Table};
+
+/// The name that a form's SELECT gives to its table.
+const SOURCE: &str = "source";
+
+/// Registers every view of a lake; a view that no table feeds is empty and typed.
+pub async fn register(context: &SessionContext, lake: &Lake, catalog: &dyn Catalog) -> Result<()> {
+    for view in lake.views.values() {
+        let mut union: Option<LogicalPlanBuilder> = None;
+        for (table, sql) in lake.sources(view) {
+            let plan = branch(context, view, table, sql, catalog).await?;
+            let wrong = |error| planning(sql, &error);
+            union = Some(match union {
+                None => LogicalPlanBuilder::from(plan),
+                Some(union) => union.union(plan).map_err(wrong)?,
+            });
+        }
+        let plan = match union {
+            Some(union) => union.build().map_err(internal)?,
+            None => empty(view)?,
+        };
+        context
+            .register_table(view.name.as_str(), Arc::new(ViewTable::new(plan, None)))
+            .map_err(internal)?;
+    }
+    Ok(())
+}
+
+/// One form's SELECT over one table, cast to the view's columns.
+async fn branch(
+    context: &SessionContext,
+    view: &View,
+    table: &Table,
+    sql: &FormSql,
+    catalog: &dyn Catalog,
+) -> Result<LogicalPlan> {
+    let source = SqlSource {
+        path: sql.path.clone(),
+        text: sql.sql.clone(),
+    };
+    let mut query = parse_query(&source)?;
+    let select = simple_select(&mut query).ok_or_else(|| {
+        Error::configuration("a form's SQL is one plain SELECT").in_file(&sql.path)
+    })?;
+    name_table(select, &table.name).ok_or_else(|| {
+        Error::configuration(format!("a form's SELECT reads FROM {SOURCE}")).in_file(&sql.path)
+    })?;
+    // Clock, identity and place are the table's; a form need not repeat them.
+    for column in [EVENT_TIME, RECORD_ID, TABLE_COLUMN, FILE_COLUMN, ROW_COLUMN] {
+        if !select
+            .projection
+            .iter()
+            .any(|item| item_name(item).eq_ignore_ascii_case(column))
+        {
+            let ident = Ident::with_quote('"', column);
+            select
+                .projection
+                .push(SelectItem::UnnamedExpr(SqlExpr::Identifier(ident)));
+        }
+    }
+    names::resolve(&mut query, catalog, &source)?;
+    let statement = Statement::Statement(Box::new(SqlStatement::Query(query)));
+    let plan = context
+        .state()
+        .statement_to_plan(statement)
+        .await
+        .map_err(|error| source.planning_error(&error))?;
+    let fields: Vec<_> = plan
+        .schema()
+        .fields()
+        .iter()
+        .map(|field| field.name().clone())
+        .collect();
+    if let Some(unknown) = fields
+        .iter()
+        .find(|name| view.schema().field_with_name(name).is_err())
+    {
+        return Err(Error::configuration(format!(
+            "`{unknown}` is not a column of the view `{}`",
+            view.name
+        ))
+        .in_file(&sql.path)
+        .hint("columns of a view are declared in its schema.yaml"));
+    }
+    let columns: Vec<Expr> = view
+        .schema()
+        .fields()
+        .iter()
+        .map(|field| {
+            let name = field.name();
+            let found = fields.contains(name);
+            let value = match name.as_str() {
+                "source" if !found => lit(ScalarValue::Utf8View(Some(table.name.clone()))),
+                _ if found => Expr::Column(Column::from_name(name)),
+                _ => lit(ScalarValue::try_from(field.data_type()).unwrap_or(ScalarValue::Null)),
+            };
+            try_cast(value, field.data_type().clone()).alias(name)
+        })
+        .collect();
+    LogicalPlanBuilder::from(plan)
+        .project(columns)
+        .and_then(LogicalPlanBuilder::build)
+        .map_err(|error| planning(sql, &error))
+}
+
+fn empty(view: &View) -> Result<LogicalPlan> {
+    let columns = view.schema();
+    let columns = columns.fields().iter().map(|field| {
+        let null = lit(ScalarValue::try_from(field.data_type()).unwrap_or(ScalarValue::Null));
+        null.alias(field.name())
+    });
+    LogicalPlanBuilder::empty(true)
+        .project(columns)
+        .and_then(|plan| plan.filter(lit(false)))
+        .and_then(LogicalPlanBuilder::build)
+        .map_err(internal)
+}
+
+fn simple_select(query: &mut Query) -> Option<&mut Select> {
+    if query.with.is_some() || query.order_by.is_some() || query.limit_clause.is_some() {
+        return None;
+    }
+    match query.body.as_mut() {
+        SetExpr::Select(select) => Some(select),
+        _ => None,
+    }
+}
+
+fn name_table(select: &mut Select, table: &str) -> Option<()> {
+    let [from] = select.from.as_mut_slice() else {
+        return None;
+    };
+    let TableFactor::Table { name, .. } = &mut from.relation else {
+        return None;
+    };
+    if !name.to_string().eq_ignore_ascii_case(SOURCE) || !from.joins.is_empty() {
+        return None;
+    }
+    *name = ObjectName::from(vec![Ident::with_quote('"', table)]);
+    Some(())
+}
+
+fn item_name(item: &SelectItem) -> &str {
+    match item {
+        SelectItem::ExprWithAlias { alias, .. } => &alias.value,
+        SelectItem::UnnamedExpr(SqlExpr::Identifier(ident)) => &ident.value,
+        _ => "",
+    }
+}
+
+fn planning(sql: &FormSql, error: &datafusion::error::DataFusionError) -> Error {
+    let source = SqlSource {
+        path: sql.path.clone(),
+        text: sql.sql.clone(),
+    };
+    source.planning_error(error)
+}
+
+fn internal(error: datafusion::error::DataFusionError) -> Error {
+    Error::failure(error.strip_backtrace())
+}

@@ -1,0 +1,218 @@
+//! Errors of every room above `functions`: what went wrong, where, and what to do about it.
+//!
+//! An error knows its exit code through its [`ErrorKind`] and never knows how it is printed.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+/// Shorthand used by all rooms.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Decides the exit code (DESIGN.md, "Bad input and exit codes").
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// The command line, a configuration file or a hunt is wrong: exit code 2.
+    Configuration,
+    /// Something failed while running on good configuration: exit code 1.
+    Failure,
+}
+
+/// A place in a text file, 1-based.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// The file, as the user can open it.
+    pub file: PathBuf,
+    /// Line, 1-based; 0 when only the file is known.
+    pub line: usize,
+    /// Column in characters, 1-based; 0 when only the line is known.
+    pub column: usize,
+    /// The text of that line, for the caret.
+    pub text: Option<String>,
+}
+
+/// One error: a message that names what it is about, its place, and a hint.
+///
+/// ```
+/// use lakehunt::error::Error;
+/// let error = Error::configuration("unknown hunt `wmic_fromat`").hint("did you mean `wmic_format`?");
+/// assert_eq!(error.exit_code(), 2);
+/// ```
+#[derive(Debug, Clone)]
+pub struct Error {
+    kind: ErrorKind,
+    message: String,
+    place: Option<Box<Place>>,
+    hint: Option<String>,
+}
+
+impl Error {
+    /// A mistake in what the user wrote: exit code 2.
+    pub fn configuration(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::Configuration, message)
+    }
+
+    /// Something failed on the way: exit code 1.
+    pub fn failure(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::Failure, message)
+    }
+
+    fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
+        Self {
+            kind,
+            message: message.into(),
+            place: None,
+            hint: None,
+        }
+    }
+
+    /// Adds the file the error is about.
+    #[must_use]
+    pub fn in_file(mut self, file: impl AsRef<Path>) -> Self {
+        self.place = Some(Box::new(Place {
+            file: file.as_ref().to_owned(),
+            line: 0,
+            column: 0,
+            text: None,
+        }));
+        self
+    }
+
+    /// Adds file, line and column (1-based, 0 for unknown) and, from `source`, the line itself for the caret.
+    #[must_use]
+    pub fn at(mut self, file: impl AsRef<Path>, line: usize, column: usize, source: &str) -> Self {
+        self.place = Some(Box::new(Place {
+            file: file.as_ref().to_owned(),
+            line,
+            column,
+            text: line
+                .checked_sub(1)
+                .and_then(|index| source.lines().nth(index))
+                .map(str::to_owned),
+        }));
+        self
+    }
+
+    /// Adds what to do about it.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// Adds a hint where there is one to give.
+    #[must_use]
+    pub fn maybe_hint(self, hint: Option<String>) -> Self {
+        match hint {
+            Some(hint) => self.hint(hint),
+            None => self,
+        }
+    }
+
+    /// Puts `what` before the message, as in `hunt wmic_format: ...`.
+    #[must_use]
+    pub fn about(mut self, what: impl fmt::Display) -> Self {
+        self.message = format!("{what}: {}", self.message);
+        self
+    }
+
+    /// The kind, which decides the exit code.
+    pub fn kind(&self) -> ErrorKind {
+        self.kind
+    }
+
+    /// What went wrong, in one sentence.
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
+    /// Where, if the error is about a place in a file.
+    pub fn place(&self) -> Option<&Place> {
+        self.place.as_deref()
+    }
+
+    /// What to do about it.
+    pub fn hint_text(&self) -> Option<&str> {
+        self.hint.as_deref()
+    }
+
+    /// 2 for configuration, 1 for failure.
+    pub fn exit_code(&self) -> u8 {
+        match self.kind {
+            ErrorKind::Configuration => 2,
+            ErrorKind::Failure => 1,
+        }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.message)?;
+        let Some(place) = &self.place else {
+            return Ok(());
+        };
+        write!(f, "\n  --> {}", place.file.display())?;
+        if place.line == 0 {
+            return Ok(());
+        }
+        write!(f, ":{}", place.line)?;
+        if place.column > 0 {
+            write!(f, ":{}", place.column)?;
+        }
+        if let Some(text) = &place.text {
+            let number = place.line.to_string();
+            let margin = " ".repeat(number.len());
+            write!(f, "\n{margin} |\n{number} | {text}")?;
+            if place.column > 0 {
+                let indent: String = text
+                    .chars()
+                    .take(place.column - 1)
+                    .map(|c| if c == '\t' { '\t' } else { ' ' })
+                    .collect();
+                write!(f, "\n{margin} | {indent}^")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Error {}
+
+/// The closest of `candidates` to what was typed, if any is close enough to be a slip of the finger.
+///
+/// ```
+/// assert_eq!(lakehunt::error::did_you_mean("sysmom", ["sysmon", "security"]), Some("did you mean `sysmon`?".into()));
+/// assert_eq!(lakehunt::error::did_you_mean("x", ["sysmon"]), None);
+/// ```
+pub fn did_you_mean<'a>(
+    typed: &str,
+    candidates: impl IntoIterator<Item = &'a str>,
+) -> Option<String> {
+    let typed = typed.to_lowercase();
+    candidates
+        .into_iter()
+        .map(|candidate| {
+            (
+                strsim::jaro_winkler(&typed, &candidate.to_lowercase()),
+                candidate,
+            )
+        })
+        .filter(|(score, _)| *score > 0.8)
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .map(|(_, candidate)| format!("did you mean `{candidate}`?"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shows_the_line_and_a_caret() {
+        let error =
+            Error::configuration("unknown key `levl`").at("a.sql", 2, 4, "-- ---\n-- levl: high\n");
+        assert_eq!(
+            error.to_string(),
+            "unknown key `levl`\n  --> a.sql:2:4\n  |\n2 | -- levl: high\n  |    ^"
+        );
+    }
+}

@@ -1,0 +1,62 @@
+//! Typed YAML with errors that name file, line and column; shared by front matter, jobs, lakes, forms and views.
+//!
+//! Knows nothing of what the files mean.
+
+use std::path::Path;
+
+use serde::de::DeserializeOwned;
+
+use crate::error::{Error, Result};
+
+/// Parses a YAML text into a typed value. `first_line` is the line of the file on which the text starts (1-based),
+/// `indent` the number of characters that were cut from the front of each of its lines, `source` the whole file.
+///
+/// # Errors
+/// A configuration error at the place the parser names: unknown keys, wrong types, missing keys, bad YAML.
+pub fn parse<T: DeserializeOwned>(
+    text: &str,
+    file: &Path,
+    first_line: usize,
+    indent: usize,
+    source: &str,
+) -> Result<T> {
+    yaml_serde::from_str(text).map_err(|error| {
+        let full = error.to_string();
+        // The location is shown as file:line:column; the parser's own wording of it would say it twice,
+        // and with the wrong line for front matter.
+        let message = full.split(" at line ").next().unwrap_or(&full).to_owned();
+        let message = Error::configuration(message);
+        match error.location() {
+            Some(place) => message.at(
+                file,
+                place.line() + first_line - 1,
+                place.column() + indent,
+                source,
+            ),
+            None => message.in_file(file),
+        }
+    })
+}
+
+/// Reads and parses a whole YAML file.
+///
+/// # Errors
+/// A configuration error when the file cannot be read (with a hint for a folder), or does not parse.
+pub fn read<T: DeserializeOwned>(file: &Path, what: &str) -> Result<(T, String)> {
+    let text = std::fs::read_to_string(file).map_err(|error| {
+        let hint = match error.kind() {
+            _ if file.is_dir() => Some(format!(
+                "{} is a folder; name the {what} file itself",
+                file.display()
+            )),
+            std::io::ErrorKind::NotFound => {
+                Some(format!("check the path; a {what} is a YAML file"))
+            }
+            _ => None,
+        };
+        Error::configuration(format!("cannot read the {what}: {error}"))
+            .in_file(file)
+            .maybe_hint(hint)
+    })?;
+    Ok((parse(&text, file, 1, 0, &text)?, text))
+}

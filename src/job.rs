@@ -1,0 +1,248 @@
+//! A job: which hunts, which lake, which grid of tiles, which output. One YAML file in `jobs/`.
+//!
+//! Pure: paths are resolved against the job file's folder, nothing is opened but the file itself.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use chrono::{DateTime, Duration, Utc};
+use serde::Deserialize;
+
+use crate::error::{Error, Result};
+use crate::hunt::{Parameter, Selection, yaml};
+use crate::time::{Grid, parse_duration, parse_timezone};
+
+/// The job file as it is written; unknown keys are errors.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct JobFile {
+    lake: PathBuf,
+    #[serde(default)]
+    hunts: Selection,
+    grid: GridFile,
+    since: Option<DateTime<Utc>>,
+    at: Option<DateTime<Utc>>,
+    output: PathBuf,
+    #[serde(default)]
+    params: BTreeMap<String, BTreeMap<String, Parameter>>,
+    suppress: Option<String>,
+    #[serde(default)]
+    limits: LimitsFile,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct GridFile {
+    cron: String,
+    earliest: String,
+    latest: String,
+    timezone: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct LimitsFile {
+    memory: Option<String>,
+    hunt_timeout: Option<String>,
+    max_findings: Option<usize>,
+}
+
+/// Limits of one run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limits {
+    /// Bytes the query engine may hold; `None` for the default.
+    pub memory: Option<usize>,
+    /// How long one hunt may take.
+    pub hunt_timeout: Duration,
+    /// Findings kept per hunt and tile; more are cut and marked.
+    pub max_findings: usize,
+}
+
+/// One job, checked.
+#[derive(Debug, Clone)]
+pub struct Job {
+    /// The file stem, such as `nightly`.
+    pub name: String,
+    /// The job file.
+    pub path: PathBuf,
+    /// The lake file.
+    pub lake: PathBuf,
+    /// Which hunts.
+    pub hunts: Selection,
+    /// Which tiles.
+    pub grid: Grid,
+    /// A fixed "now", for sample jobs.
+    pub at: Option<DateTime<Utc>>,
+    /// The output folder.
+    pub output: PathBuf,
+    /// Hunt to parameter to value.
+    pub params: BTreeMap<String, BTreeMap<String, Parameter>>,
+    /// An alert whose group alerted within this time before is a repeat.
+    pub suppress: Duration,
+    /// Limits of one run.
+    pub limits: Limits,
+}
+
+impl Job {
+    /// Reads and checks a job file.
+    ///
+    /// # Errors
+    /// A configuration error with file and place: it cannot be read, has unknown or missing keys, a bad cron, time or
+    /// duration, a grid with gaps or overlaps.
+    pub fn read(path: &Path) -> Result<Self> {
+        let (file, text): (JobFile, String) = yaml::read(path, "job")?;
+        let place = |key: &str, message: String| locate(&text, path, key, message);
+        let folder = path.parent().unwrap_or(Path::new(""));
+        let timezone = file.grid.timezone.as_deref().unwrap_or("UTC");
+        let grid = Grid::new(
+            &file.grid.cron,
+            &file.grid.earliest,
+            &file.grid.latest,
+            parse_timezone(timezone).map_err(|e| place("timezone", e.to_string()))?,
+            file.since,
+        )
+        .map_err(|e| place("grid", format!("grid: {e}")))?;
+        let duration = |key: &str, value: &Option<String>, default: Duration| match value {
+            Some(value) => parse_duration(value).map_err(|e| place(key, format!("{key}: {e}"))),
+            None => Ok(default),
+        };
+        Ok(Self {
+            name: path
+                .file_stem()
+                .map(|stem| stem.to_string_lossy().into_owned())
+                .unwrap_or_default(),
+            path: path.to_owned(),
+            lake: join(folder, &file.lake),
+            hunts: file.hunts,
+            grid,
+            at: file.at,
+            output: join(folder, &file.output),
+            params: file.params,
+            suppress: duration("suppress", &file.suppress, Duration::hours(24))?,
+            limits: Limits {
+                memory: file
+                    .limits
+                    .memory
+                    .as_deref()
+                    .map(|value| {
+                        parse_bytes(value).map_err(|e| place("memory", e.message().to_owned()))
+                    })
+                    .transpose()?,
+                hunt_timeout: duration(
+                    "hunt_timeout",
+                    &file.limits.hunt_timeout,
+                    Duration::minutes(10),
+                )?,
+                max_findings: file.limits.max_findings.unwrap_or(10_000),
+            },
+        })
+    }
+}
+
+/// Joins and tidies `a/../b`, because these paths are shown to people.
+fn join(folder: &Path, path: &Path) -> PathBuf {
+    let mut joined = PathBuf::new();
+    for part in folder.join(path).components() {
+        match part {
+            std::path::Component::CurDir => {}
+            std::path::Component::ParentDir
+                if matches!(
+                    joined.components().next_back(),
+                    Some(std::path::Component::Normal(_))
+                ) =>
+            {
+                joined.pop();
+            }
+            other => joined.push(other),
+        }
+    }
+    joined
+}
+
+fn locate(text: &str, path: &Path, key: &str, message: String) -> Error {
+    let found = text
+        .lines()
+        .enumerate()
+        .find_map(|(index, line)| line.find(&format!("{key}:")).map(|at| (index + 1, at + 1)));
+    match found {
+        Some((line, column)) => Error::configuration(message).at(path, line, column, text),
+        None => Error::configuration(message).in_file(path),
+    }
+}
+
+/// Parses a size such as `2GiB`, `512MB` or `1048576` (bytes).
+///
+/// ```
+/// assert_eq!(lakehunt::job::parse_bytes("2GiB").unwrap(), 2 << 30);
+/// assert!(lakehunt::job::parse_bytes("2 elephants").is_err());
+/// ```
+///
+/// # Errors
+/// A configuration error that names the text and shows the accepted units.
+pub fn parse_bytes(text: &str) -> Result<usize> {
+    let error = || {
+        Error::configuration(format!("`{text}` is not a size in bytes"))
+            .hint("write it as 2GiB, 512MiB, 1.5GB or a plain number of bytes")
+    };
+    let trimmed = text.trim();
+    let split = trimmed
+        .find(|c: char| !c.is_ascii_digit() && c != '.')
+        .unwrap_or(trimmed.len());
+    let (number, unit) = trimmed.split_at(split);
+    let factor: f64 = match unit.trim().to_ascii_lowercase().as_str() {
+        "" | "b" => 1.0,
+        "k" | "kib" => 1024.0,
+        "m" | "mib" => 1024.0 * 1024.0,
+        "g" | "gib" => 1024.0 * 1024.0 * 1024.0,
+        "kb" => 1e3,
+        "mb" => 1e6,
+        "gb" => 1e9,
+        _ => return Err(error()),
+    };
+    let bytes = number.parse::<f64>().map_err(|_| error())? * factor;
+    if !(1.0..1e15).contains(&bytes) {
+        return Err(error());
+    }
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "checked above"
+    )]
+    Ok(bytes as usize)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes() {
+        for (text, bytes) in [
+            ("1", 1),
+            ("512MiB", 512 << 20),
+            ("1.5GB", 1_500_000_000),
+            ("2g", 2 << 30),
+        ] {
+            assert_eq!(parse_bytes(text).unwrap(), bytes, "{text}");
+        }
+        for text in ["", "-1", "GiB", "0", "1TBB"] {
+            assert!(parse_bytes(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn paths_are_tidied() {
+        assert_eq!(
+            join(Path::new("jobs"), Path::new("../data/lake.yaml")),
+            Path::new("data/lake.yaml")
+        );
+        assert_eq!(
+            join(Path::new("../jobs"), Path::new("../out")),
+            Path::new("../out")
+        );
+        assert_eq!(
+            join(Path::new("jobs"), Path::new("/abs")),
+            Path::new("/abs")
+        );
+    }
+}

@@ -1,0 +1,107 @@
+//! `lake.yaml` as it is written. Knows the keys; opening locations is [`super::Table`]'s business.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+use super::form::{ColumnSpec, Identity, TimeSource};
+use crate::error::{Error, Result};
+use crate::hunt::yaml;
+
+/// How the bytes of a table's files are to be read. Compression is told by the suffix.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Format {
+    /// Apache Parquet: `.parquet`.
+    Parquet,
+    /// One JSON object a line: `.ndjson`, `.jsonl`, `.json`, plain or with `.gz` or `.zst`.
+    Ndjson,
+}
+
+/// One table as it is written; unknown keys are errors.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TableConfig {
+    /// A folder, relative to the lake file.
+    pub location: String,
+    /// The raw shape of the rows: a file in `sql/forms`.
+    pub form: Option<String>,
+    /// Parquet or NDJSON.
+    pub format: Format,
+    /// The path template, such as `day={time:%Y-%m-%d}/**`; without one, all files below the location.
+    pub layout: Option<String>,
+    /// Paths are by arrival or local day: list this much wider.
+    pub slack: Option<String>,
+    /// A tile is complete when this much time has passed since its end.
+    pub settle: Option<String>,
+    /// Zone of event times that are written without one.
+    pub timezone: Option<String>,
+    /// Above this share of bad lines (and more than 100 of them) results are `partial`.
+    pub max_bad_ratio: Option<f64>,
+    /// Without a form: where the event time is.
+    pub time: Option<Vec<TimeSource>>,
+    /// Without a form: what makes a record itself.
+    pub identity: Option<Identity>,
+    /// Without a form: raw paths and their types.
+    pub schema: Option<BTreeMap<String, ColumnSpec>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Written {
+    tables: BTreeMap<String, TableConfig>,
+}
+
+/// A lake file with its text, so that later errors can show the line.
+#[derive(Debug, Clone)]
+pub struct LakeFile {
+    /// The file.
+    pub path: PathBuf,
+    /// Tables by name.
+    pub tables: BTreeMap<String, TableConfig>,
+    text: String,
+}
+
+impl LakeFile {
+    /// Reads a lake file.
+    ///
+    /// # Errors
+    /// A configuration error with file, line and column.
+    pub fn read(path: &Path) -> Result<Self> {
+        let (written, text): (Written, String) = yaml::read(path, "lake")?;
+        if written.tables.is_empty() {
+            return Err(Error::configuration("the lake has no tables").in_file(path));
+        }
+        Ok(Self {
+            path: path.to_owned(),
+            tables: written.tables,
+            text,
+        })
+    }
+
+    /// An error about one table, at its line of the file.
+    pub fn error_at(&self, table: &str, message: impl Into<String>) -> Error {
+        let error = Error::configuration(message);
+        let found = self.text.lines().enumerate().find_map(|(index, line)| {
+            let start = line.trim_start();
+            (line.len() > start.len() && start.strip_prefix(table)?.trim_start().starts_with(':'))
+                .then_some((index + 1, line.len() - start.len() + 1))
+        });
+        match found {
+            Some((line, column)) => error.at(&self.path, line, column, &self.text),
+            None => error.in_file(&self.path),
+        }
+    }
+
+    /// A table's location as a path: relative ones are relative to the lake file.
+    pub fn resolve(&self, location: &str) -> PathBuf {
+        let location = location.strip_prefix("file://").unwrap_or(location);
+        let joined = self.path.parent().unwrap_or(Path::new("")).join(location);
+        if joined.as_os_str().is_empty() {
+            PathBuf::from(".")
+        } else {
+            joined
+        }
+    }
+}

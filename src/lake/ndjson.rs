@@ -1,0 +1,211 @@
+//! NDJSON files: plain, gzip with several members, zstd with several frames. A broken line goes to quarantine with its
+//! place and costs nothing else.
+//!
+//! Blocking; runs on a thread of its own. Knows nothing of queries.
+
+use std::io::{self, BufReader, Read};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::decoded::{BLOCK_ROWS, Block, DecodePlan, content_identity, identity};
+use super::lines::Lines;
+use super::quarantine::BadRecord;
+use super::row::{Columns, Row, RowShape};
+use super::scan::FileReport;
+use super::table::DataFile;
+
+/// Counts the bytes that are read, as they lie on disk.
+struct Counted<R> {
+    reader: R,
+    bytes: Arc<AtomicU64>,
+}
+
+impl<R: Read> Read for Counted<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.reader.read(buffer)?;
+        self.bytes.fetch_add(read as u64, Ordering::Relaxed);
+        Ok(read)
+    }
+}
+
+fn decompress(path: &str, reader: impl Read + Send + 'static) -> io::Result<Box<dyn Read + Send>> {
+    let path = path.to_ascii_lowercase();
+    if path.ends_with(".gz") {
+        let reader = BufReader::with_capacity(128 * 1024, reader);
+        Ok(Box::new(flate2::bufread::MultiGzDecoder::new(reader)))
+    } else if path.ends_with(".zst") {
+        Ok(Box::new(zstd::stream::read::Decoder::new(reader)?))
+    } else {
+        Ok(Box::new(reader))
+    }
+}
+
+/// Reads a file and gives its rows block by block to `sink`, which answers whether it wants more.
+pub fn read(
+    plan: &DecodePlan,
+    file: &DataFile,
+    reader: Box<dyn Read + Send>,
+    bytes: &Arc<AtomicU64>,
+    report: &mut FileReport,
+    sink: &mut dyn FnMut(Block, &mut FileReport) -> bool,
+) {
+    let counted = Counted {
+        reader,
+        bytes: Arc::clone(bytes),
+    };
+    let reader = match decompress(&file.object.path, counted) {
+        Ok(reader) => reader,
+        Err(error) => {
+            report.lost = Some(format!("cannot decompress: {error}"));
+            return;
+        }
+    };
+    let form = &plan.table.form;
+    let shape = RowShape::new(plan.form_columns.iter().map(|index| &form.columns[*index]));
+    let mut row = shape.row();
+    let mut columns = Columns::new(&shape);
+    let mut pending = Pending::default();
+    let mut lines = Lines::new(reader);
+    let mut wanted = true;
+    while wanted {
+        let line = match lines.next_line() {
+            Ok(Some(line)) => line,
+            Ok(None) => break,
+            Err(error) => {
+                report.lost = Some(format!(
+                    "after {} records: {error}",
+                    report.rows + report.rejected
+                ));
+                break;
+            }
+        };
+        let mut bytes = line.bytes;
+        if line.number == 1 {
+            bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+        }
+        if line.too_long.is_none() && bytes.iter().all(u8::is_ascii_whitespace) {
+            continue;
+        }
+        let reason = match read_line(&shape, &mut row, bytes, line.too_long) {
+            Err(bad) => Some(bad),
+            Ok(()) => match event_time(plan, &row) {
+                None => Some(("no_time", no_time_detail(plan))),
+                Some(micros) => {
+                    report.saw(micros);
+                    if plan.wants(micros) {
+                        report.in_window += u64::from(plan.focuses(micros));
+                        columns.push(&row);
+                        pending.times.push(micros);
+                        pending.rows.push(line.number.cast_signed());
+                        pending.ids.push(record_identity(plan, &row, micros, bytes));
+                    }
+                    None
+                }
+            },
+        };
+        match reason {
+            None => report.rows += 1,
+            Some((reason, detail)) => {
+                let mut bad = BadRecord::line(
+                    &file.object.path,
+                    line.number,
+                    line.offset,
+                    reason,
+                    detail,
+                    bytes,
+                );
+                bad.length = line.too_long.unwrap_or(bad.length);
+                report.reject(bad);
+            }
+        }
+        if pending.times.len() >= BLOCK_ROWS {
+            wanted = sink(pending.take(&mut columns), report);
+        }
+    }
+    if wanted && !pending.times.is_empty() {
+        sink(pending.take(&mut columns), report);
+    }
+    for (slot, count) in columns
+        .conflicts
+        .iter()
+        .enumerate()
+        .filter(|(_, count)| **count > 0)
+    {
+        report.conflict(&form.columns[plan.form_columns[slot]].name, *count);
+    }
+}
+
+#[derive(Default)]
+struct Pending {
+    times: Vec<i64>,
+    rows: Vec<i64>,
+    ids: Vec<u128>,
+}
+
+impl Pending {
+    fn take(&mut self, columns: &mut Columns) -> Block {
+        Block {
+            columns: columns.finish(),
+            times: std::mem::take(&mut self.times),
+            rows: std::mem::take(&mut self.rows),
+            ids: std::mem::take(&mut self.ids),
+        }
+    }
+}
+
+fn read_line(
+    shape: &RowShape,
+    row: &mut Row,
+    bytes: &[u8],
+    too_long: Option<u64>,
+) -> Result<(), (&'static str, String)> {
+    if let Some(length) = too_long {
+        return Err(("too_long", format!("a line of {length} bytes")));
+    }
+    let text = std::str::from_utf8(bytes).map_err(|error| ("not_utf8", error.to_string()))?;
+    row.read(shape, text).map_err(|error| {
+        let reason = if error.is_data() {
+            "not_an_object"
+        } else {
+            "not_json"
+        };
+        (reason, error.to_string())
+    })
+}
+
+/// The event time of a row: the first of the form's sources that parses.
+fn event_time(plan: &DecodePlan, row: &Row) -> Option<i64> {
+    plan.table.form.time.iter().find_map(|source| {
+        let text = row.text_of(plan.slot_of(source.column))?;
+        source
+            .format
+            .parse_text(&text, source.zone.unwrap_or(plan.table.zone))
+    })
+}
+
+fn no_time_detail(plan: &DecodePlan) -> String {
+    let form = &plan.table.form;
+    let names: Vec<_> = form
+        .time
+        .iter()
+        .map(|time| form.columns[time.column].name.as_str())
+        .collect();
+    format!("none of {} holds a time", names.join(", "))
+}
+
+fn record_identity(plan: &DecodePlan, row: &Row, micros: i64, line: &[u8]) -> u128 {
+    let by_number = plan.table.form.identity.and_then(|columns| {
+        let host = row.text_of(plan.slot_of(columns.host))?;
+        let record = row.int_of(plan.slot_of(columns.record))?;
+        let channel = columns
+            .channel
+            .and_then(|channel| row.text_of(plan.slot_of(channel)));
+        Some(identity(
+            &host,
+            channel.as_deref().unwrap_or_default(),
+            record,
+            micros,
+        ))
+    });
+    by_number.unwrap_or_else(|| content_identity(line))
+}

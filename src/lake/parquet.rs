@@ -1,0 +1,437 @@
+//! Parquet files: row groups outside the window are not read, columns are matched without regard to case, a value of
+//! another type becomes NULL and is counted, a torn row group costs itself only.
+//!
+//! Blocking; runs on a thread of its own. Knows nothing of queries.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use datafusion::arrow::array::{
+    Array, ArrayRef, AsArray, BooleanArray, Int64Array, RecordBatch, new_null_array,
+};
+use datafusion::arrow::compute::cast;
+use datafusion::arrow::datatypes::{DataType, Int64Type, TimeUnit, TimestampMicrosecondType};
+use datafusion::parquet::arrow::ProjectionMask;
+use datafusion::parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
+use datafusion::parquet::arrow::async_reader::ParquetRecordBatchStreamBuilder;
+use datafusion::parquet::file::metadata::RowGroupMetaData;
+use datafusion::parquet::file::statistics::Statistics;
+use futures::StreamExt;
+use tokio::runtime::Handle;
+
+use super::consumer::filter_block;
+use super::decoded::{BLOCK_ROWS, Block, DecodePlan, content_identity, identity};
+use super::form::ColumnType;
+use super::object_reader::ObjectReader;
+use super::quarantine::BadRecord;
+use super::row::whole;
+use super::scan::{FileReport, Progress};
+use super::table::DataFile;
+use crate::functions::parse_int;
+
+/// Reads a file and gives its rows block by block to `sink`, which answers whether it wants more.
+pub fn read(
+    plan: &DecodePlan,
+    file: &DataFile,
+    runtime: &Handle,
+    progress: &Progress,
+    report: &mut FileReport,
+    sink: &mut dyn FnMut(Block, &mut FileReport) -> bool,
+) {
+    let mut reader = ObjectReader::new(plan.table.location.object_store(), &file.object);
+    let metadata = runtime.block_on(ArrowReaderMetadata::load_async(
+        &mut reader,
+        ArrowReaderOptions::default(),
+    ));
+    let metadata = match metadata {
+        Ok(metadata) => metadata,
+        Err(error) => {
+            report.lost = Some(format!("cannot read the footer: {error}"));
+            return;
+        }
+    };
+    let leaves = leaves(plan, &metadata);
+    let wanted_leaves: Vec<usize> = leaves.iter().flatten().copied().collect();
+    let mask = ProjectionMask::leaves(metadata.parquet_schema(), wanted_leaves.iter().copied());
+    let mut first_row = 0_i64;
+    for (index, group) in metadata.metadata().row_groups().iter().enumerate() {
+        let start = first_row;
+        first_row += group.num_rows();
+        if outside(plan, group, &leaves) {
+            report.row_groups_pruned += 1;
+            continue;
+        }
+        report.row_groups_read += 1;
+        let bytes: i64 = wanted_leaves
+            .iter()
+            .map(|leaf| group.column(*leaf).compressed_size())
+            .sum();
+        progress
+            .bytes
+            .fetch_add(bytes.unsigned_abs(), Ordering::Relaxed);
+        report.bytes += bytes.unsigned_abs();
+        let stream =
+            ParquetRecordBatchStreamBuilder::new_with_metadata(reader.clone(), metadata.clone())
+                .with_projection(mask.clone())
+                .with_row_groups(vec![index])
+                .with_batch_size(BLOCK_ROWS)
+                .build();
+        let mut stream = match stream {
+            Ok(stream) => stream,
+            Err(error) => {
+                report.lose(format!("row group {index}: {error}"));
+                continue;
+            }
+        };
+        let mut row = start;
+        while let Some(batch) = runtime.block_on(stream.next()) {
+            let block = match batch.map_err(|e| e.to_string()).and_then(|batch| {
+                let rows = batch.num_rows() as i64;
+                let block = block(plan, file, &batch, row, report).map_err(|e| e.to_string())?;
+                row += rows;
+                Ok(block)
+            }) {
+                Ok(block) => block,
+                Err(error) => {
+                    report.lose(format!("row group {index}: {error}"));
+                    break;
+                }
+            };
+            if !block.times.is_empty() && !sink(block, report) {
+                return;
+            }
+        }
+    }
+}
+
+/// For each wanted column of the form the index of the file's leaf that holds it: first in schema order whose dotted
+/// path is the same but for case.
+fn leaves(plan: &DecodePlan, metadata: &ArrowReaderMetadata) -> Vec<Option<usize>> {
+    let schema = metadata.parquet_schema();
+    plan.form_columns
+        .iter()
+        .map(|column| {
+            let path = plan.table.form.columns[*column].path.to_lowercase();
+            (0..schema.num_columns())
+                .find(|leaf| schema.column(*leaf).path().string().to_lowercase() == path)
+        })
+        .collect()
+}
+
+/// The array at a dotted path of a batch, whatever its case; a NULL struct makes its children NULL.
+fn array_at(batch: &RecordBatch, path: &str) -> Option<ArrayRef> {
+    let mut parts = path.split('.');
+    let first = parts.next()?;
+    let flat = |name: &str| {
+        let position = batch
+            .schema()
+            .fields()
+            .iter()
+            .position(|field| field.name().to_lowercase() == name.to_lowercase());
+        position.map(|position| Arc::clone(batch.column(position)))
+    };
+    // A flat column may have a dotted name.
+    if let Some(array) = flat(path) {
+        return Some(array);
+    }
+    let mut array = flat(first)?;
+    for part in parts {
+        let parent = array.as_struct_opt()?;
+        let position = parent
+            .fields()
+            .iter()
+            .position(|field| field.name().to_lowercase() == part.to_lowercase())?;
+        let child = Arc::clone(parent.column(position));
+        array = match parent.nulls() {
+            Some(nulls) => {
+                let valid: BooleanArray = nulls.iter().map(Some).collect();
+                let absent = datafusion::arrow::compute::not(&valid).ok()?;
+                datafusion::arrow::compute::nullif(&child, &absent).ok()?
+            }
+            None => child,
+        };
+    }
+    Some(array)
+}
+
+/// Whether the statistics of a row group say that all its events are outside the window.
+///
+/// Only the first time source counts, and only where no row lacks it: a row without it takes its time from the next.
+fn outside(plan: &DecodePlan, group: &RowGroupMetaData, leaves: &[Option<usize>]) -> bool {
+    let Some(window) = plan.window else {
+        return false;
+    };
+    let source = &plan.table.form.time[0];
+    let Some(leaf) = leaves[plan.slot_of(source.column)] else {
+        return false;
+    };
+    let Some(statistics) = group.column(leaf).statistics() else {
+        return false;
+    };
+    if statistics.null_count_opt() != Some(0) {
+        return false;
+    }
+    let Some((oldest, newest)) = time_range(
+        plan,
+        statistics,
+        group.column(leaf).column_descr().logical_type_ref(),
+    ) else {
+        return false;
+    };
+    oldest >= window.end.timestamp_micros() || newest < window.start.timestamp_micros()
+}
+
+fn time_range(
+    plan: &DecodePlan,
+    statistics: &Statistics,
+    logical: Option<&datafusion::parquet::basic::LogicalType>,
+) -> Option<(i64, i64)> {
+    use datafusion::parquet::basic::{LogicalType, TimeUnit as ParquetUnit};
+    let source = &plan.table.form.time[0];
+    match (statistics, logical) {
+        (Statistics::Int64(values), Some(LogicalType::Timestamp(time))) => {
+            let micros = |value: i64| match time.unit {
+                ParquetUnit::MILLIS => value.checked_mul(1000),
+                ParquetUnit::MICROS => Some(value),
+                ParquetUnit::NANOS => Some(value.div_euclid(1000)),
+            };
+            Some((micros(*values.min_opt()?)?, micros(*values.max_opt()?)?))
+        }
+        (Statistics::ByteArray(values), _) => {
+            // Text sorts as time only when it starts with the year, is cut nowhere, and has no offset of its own.
+            if !source.sortable || !values.max_is_exact() || !values.min_is_exact() {
+                return None;
+            }
+            let oldest = std::str::from_utf8(values.min_opt()?.data()).ok()?;
+            let newest = std::str::from_utf8(values.max_opt()?.data()).ok()?;
+            let offset = |text: &str| text.get(10..).is_none_or(|time| time.contains(['+', '-']));
+            let separators = (oldest.as_bytes().get(10), newest.as_bytes().get(10));
+            if offset(oldest) || offset(newest) || separators.0 != separators.1 {
+                return None;
+            }
+            let zone = source.zone.unwrap_or(plan.table.zone);
+            let micros = |text| source.format.parse_text(text, zone);
+            // The hour that a clock repeats in autumn does not sort: two hours of slack where there are such clocks.
+            let slack = if zone == chrono_tz::Tz::UTC {
+                0
+            } else {
+                7_200_000_000
+            };
+            Some((micros(oldest)? - slack, micros(newest)? + slack))
+        }
+        _ => None,
+    }
+}
+
+/// Turns a decoded batch into a block: declared types, clock, identity, and only rows of the window.
+fn block(
+    plan: &DecodePlan,
+    file: &DataFile,
+    batch: &RecordBatch,
+    first_row: i64,
+    report: &mut FileReport,
+) -> datafusion::error::Result<Block> {
+    let form = &plan.table.form;
+    let rows = batch.num_rows();
+    let raw: Vec<Option<ArrayRef>> = plan
+        .form_columns
+        .iter()
+        .map(|column| array_at(batch, &form.columns[*column].path))
+        .collect();
+    let mut columns = Vec::with_capacity(raw.len());
+    for (slot, array) in raw.iter().enumerate() {
+        let column = &form.columns[plan.form_columns[slot]];
+        let array = match array {
+            Some(array) => {
+                let (array, conflicts) = convert(array, column.column_type)?;
+                if conflicts > 0 {
+                    report.conflict(&column.name, conflicts);
+                }
+                array
+            }
+            None => new_null_array(&column.column_type.arrow(), rows),
+        };
+        columns.push(array);
+    }
+    let times = event_times(plan, &raw, &columns, rows)?;
+    let mut keep = Vec::with_capacity(rows);
+    for (row, time) in times.iter().enumerate() {
+        let place = first_row + row as i64 + 1;
+        match time {
+            Some(micros) => {
+                report.rows += 1;
+                report.saw(*micros);
+                report.in_window += u64::from(plan.focuses(*micros));
+                keep.push(plan.wants(*micros));
+            }
+            None => {
+                keep.push(false);
+                report.reject(BadRecord {
+                    file: file.object.path.clone(),
+                    line: place.unsigned_abs(),
+                    offset: 0,
+                    reason: "no_time",
+                    detail: "no time source holds a time".to_owned(),
+                    length: 0,
+                    text: None,
+                    base64: None,
+                });
+            }
+        }
+    }
+    let kept: Vec<usize> = (0..rows).filter(|row| keep[*row]).collect();
+    let block = Block {
+        ids: kept
+            .iter()
+            .map(|row| {
+                record_identity(
+                    plan,
+                    file,
+                    &columns,
+                    *row,
+                    times[*row].unwrap_or_default(),
+                    first_row,
+                )
+            })
+            .collect(),
+        columns,
+        times: times.iter().map(|time| time.unwrap_or_default()).collect(),
+        rows: (0..rows as i64).map(|row| first_row + row + 1).collect(),
+    };
+    if kept.len() == rows {
+        Ok(block)
+    } else {
+        filter_block(block, &BooleanArray::from(keep))
+    }
+}
+
+fn record_identity(
+    plan: &DecodePlan,
+    file: &DataFile,
+    columns: &[ArrayRef],
+    row: usize,
+    micros: i64,
+    first_row: i64,
+) -> u128 {
+    let text = |column: usize| {
+        let array = columns[plan.slot_of(column)].as_string_view_opt()?;
+        array.is_valid(row).then(|| array.value(row))
+    };
+    let by_number = plan.table.form.identity.and_then(|found| {
+        let record = &columns[plan.slot_of(found.record)];
+        let record = match record.as_primitive_opt::<Int64Type>() {
+            Some(record) => record.is_valid(row).then(|| record.value(row))?,
+            None => parse_int(text(found.record)?)?,
+        };
+        let channel = found.channel.and_then(text).unwrap_or_default();
+        Some(identity(text(found.host)?, channel, record, micros))
+    });
+    // A Parquet row has no bytes of its own: without a record number its place is its identity.
+    by_number.unwrap_or_else(|| {
+        let place = format!(
+            "{}\0{}\0{}",
+            plan.table.name,
+            file.object.path,
+            first_row + row as i64 + 1
+        );
+        content_identity(place.as_bytes())
+    })
+}
+
+fn event_times(
+    plan: &DecodePlan,
+    raw: &[Option<ArrayRef>],
+    columns: &[ArrayRef],
+    rows: usize,
+) -> datafusion::error::Result<Vec<Option<i64>>> {
+    let mut times = vec![None; rows];
+    for source in &plan.table.form.time {
+        if times.iter().all(Option::is_some) {
+            break;
+        }
+        let slot = plan.slot_of(source.column);
+        let Some(array) = &raw[slot] else { continue };
+        if matches!(
+            array.data_type(),
+            DataType::Timestamp(..) | DataType::Date32 | DataType::Date64
+        ) {
+            let micros = cast(
+                array,
+                &DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
+            )?;
+            for (time, found) in times
+                .iter_mut()
+                .zip(micros.as_primitive::<TimestampMicrosecondType>())
+            {
+                *time = time.or(found);
+            }
+            continue;
+        }
+        let zone = source.zone.unwrap_or(plan.table.zone);
+        let texts = cast(&columns[slot], &DataType::Utf8View)?;
+        for (time, text) in times.iter_mut().zip(texts.as_string_view()) {
+            if time.is_none() {
+                *time = text.and_then(|text| source.format.parse_text(text, zone));
+            }
+        }
+    }
+    Ok(times)
+}
+
+/// A column as its declared type, and how many values did not fit and became NULL.
+fn convert(
+    array: &ArrayRef,
+    column_type: ColumnType,
+) -> datafusion::error::Result<(ArrayRef, u64)> {
+    let array = match array.data_type() {
+        DataType::Dictionary(_, values) => &cast(array, values)?,
+        _ => array,
+    };
+    let is_text = matches!(
+        array.data_type(),
+        DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View
+    );
+    let nested = array.data_type().is_nested();
+    let converted: ArrayRef = match column_type {
+        _ if nested => new_null_array(&column_type.arrow(), array.len()),
+        ColumnType::Text | ColumnType::Json => cast(array, &DataType::Utf8View)?,
+        ColumnType::Int if is_text => {
+            let texts = cast(array, &DataType::Utf8View)?;
+            Arc::new(
+                texts
+                    .as_string_view()
+                    .iter()
+                    .map(|text| text.and_then(parse_int))
+                    .collect::<Int64Array>(),
+            )
+        }
+        ColumnType::Int if array.data_type().is_floating() => {
+            let floats = cast(array, &DataType::Float64)?;
+            let floats = floats.as_primitive::<datafusion::arrow::datatypes::Float64Type>();
+            Arc::new(
+                floats
+                    .iter()
+                    .map(|value| value.and_then(whole))
+                    .collect::<Int64Array>(),
+            )
+        }
+        other if datafusion::arrow::compute::can_cast_types(array.data_type(), &other.arrow()) => {
+            cast(array, &other.arrow())?
+        }
+        other => new_null_array(&other.arrow(), array.len()),
+    };
+    let empty = if is_text && !matches!(column_type, ColumnType::Text | ColumnType::Json) {
+        let texts = cast(array, &DataType::Utf8View)?;
+        texts
+            .as_string_view()
+            .iter()
+            .filter(|text| *text == Some(""))
+            .count()
+    } else {
+        0
+    };
+    let conflicts = converted
+        .logical_null_count()
+        .saturating_sub(array.logical_null_count() + empty);
+    Ok((converted, conflicts as u64))
+}

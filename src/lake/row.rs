@@ -1,0 +1,537 @@
+//! One JSON line into typed slots: only the wanted paths are kept, whatever their case, nested or flat.
+//!
+//! A line fills scratch slots first and reaches the columns only when it is whole, so that a broken line leaves nothing
+//! behind. Knows nothing of files and times.
+
+use std::collections::HashMap;
+use std::fmt;
+
+use datafusion::arrow::array::{
+    ArrayRef, BooleanBuilder, Float64Builder, Int64Builder, StringViewBuilder,
+};
+use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde_json::value::RawValue;
+use std::sync::Arc;
+
+use super::form::{ColumnType, FormColumn};
+
+/// Spellings of keys remembered per object; more than any real log has.
+const MEMO: usize = 4096;
+
+/// The wanted paths as a tree of keys.
+#[derive(Debug)]
+pub struct RowShape {
+    nodes: Vec<Node>,
+    types: Vec<ColumnType>,
+}
+
+#[derive(Debug, Default)]
+struct Node {
+    /// Keys in lower case: files that differ only in case merge into one column.
+    children: HashMap<String, usize>,
+    slot: Option<usize>,
+}
+
+/// What one line says of one wanted path.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Slot {
+    Missing,
+    Null,
+    /// A range of the row's text.
+    Text(usize, usize),
+    Int(i64),
+    Float(f64),
+    Bool(bool),
+    /// A value that no scalar type can hold.
+    Conflict,
+}
+
+/// Scratch space for one line.
+#[derive(Debug)]
+pub struct Row {
+    slots: Vec<Slot>,
+    text: String,
+    memo: Vec<HashMap<String, Option<usize>>>,
+}
+
+impl RowShape {
+    /// The tree for some columns; slot `i` is the `i`-th of them.
+    pub fn new<'a>(columns: impl IntoIterator<Item = &'a FormColumn>) -> Self {
+        let mut shape = Self {
+            nodes: vec![Node::default()],
+            types: Vec::new(),
+        };
+        for (slot, column) in columns.into_iter().enumerate() {
+            shape.types.push(column.column_type);
+            shape.insert(column.path.split('.'), slot);
+            // A shipper may write the dotted path as one flat key.
+            shape.insert(std::iter::once(column.path.as_str()), slot);
+        }
+        shape
+    }
+
+    fn insert<'a>(&mut self, path: impl Iterator<Item = &'a str>, slot: usize) {
+        let mut node = 0;
+        for key in path {
+            let key = key.to_lowercase();
+            node = if let Some(child) = self.nodes[node].children.get(&key) {
+                *child
+            } else {
+                self.nodes.push(Node::default());
+                let child = self.nodes.len() - 1;
+                self.nodes[node].children.insert(key, child);
+                child
+            };
+        }
+        self.nodes[node].slot = Some(slot);
+    }
+
+    /// Scratch space for lines of this shape.
+    pub fn row(&self) -> Row {
+        Row {
+            slots: vec![Slot::Missing; self.types.len()],
+            text: String::new(),
+            memo: vec![HashMap::new(); self.nodes.len()],
+        }
+    }
+}
+
+impl Row {
+    /// Reads one line.
+    ///
+    /// # Errors
+    /// When it is not one JSON object; the row is then empty.
+    pub fn read(&mut self, shape: &RowShape, line: &str) -> Result<(), serde_json::Error> {
+        self.clear();
+        let mut deserializer = serde_json::Deserializer::from_str(line);
+        let result = ObjectSeed {
+            shape,
+            row: self,
+            node: 0,
+        }
+        .deserialize(&mut deserializer)
+        .and_then(|()| deserializer.end());
+        if result.is_err() {
+            self.clear();
+        }
+        result
+    }
+
+    fn clear(&mut self) {
+        self.slots.fill(Slot::Missing);
+        self.text.clear();
+    }
+
+    /// The text of a slot, for clock and identity: numbers as they are written.
+    pub fn text_of(&self, slot: usize) -> Option<std::borrow::Cow<'_, str>> {
+        match self.slots[slot] {
+            Slot::Text(from, to) => Some(self.text[from..to].into()),
+            Slot::Int(value) => Some(value.to_string().into()),
+            Slot::Float(value) => Some(value.to_string().into()),
+            _ => None,
+        }
+    }
+
+    /// The whole number of a slot, written as a number or as text.
+    pub fn int_of(&self, slot: usize) -> Option<i64> {
+        match self.slots[slot] {
+            Slot::Int(value) => Some(value),
+            Slot::Text(from, to) => crate::functions::parse_int(&self.text[from..to]),
+            _ => None,
+        }
+    }
+
+    fn set(&mut self, slot: usize, value: Slot) {
+        // The first value that says something wins: keys can come twice, in two spellings.
+        if matches!(self.slots[slot], Slot::Missing | Slot::Null) {
+            self.slots[slot] = value;
+        }
+    }
+
+    fn set_text(&mut self, slot: usize, text: &str) {
+        let from = self.text.len();
+        self.text.push_str(text);
+        self.set(slot, Slot::Text(from, self.text.len()));
+    }
+
+    fn child(&mut self, shape: &RowShape, node: usize, key: &str) -> Option<usize> {
+        if let Some(child) = self.memo[node].get(key) {
+            return *child;
+        }
+        let child = shape.nodes[node].children.get(&key.to_lowercase()).copied();
+        if self.memo[node].len() < MEMO {
+            self.memo[node].insert(key.to_owned(), child);
+        }
+        child
+    }
+}
+
+struct ObjectSeed<'s> {
+    shape: &'s RowShape,
+    row: &'s mut Row,
+    node: usize,
+}
+
+impl<'de> DeserializeSeed<'de> for ObjectSeed<'_> {
+    type Value = ();
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for ObjectSeed<'_> {
+    type Value = ();
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON object")
+    }
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<(), A::Error> {
+        visit_object(self.shape, self.row, self.node, map)
+    }
+}
+
+fn visit_object<'de, A: MapAccess<'de>>(
+    shape: &RowShape,
+    row: &mut Row,
+    node: usize,
+    mut map: A,
+) -> Result<(), A::Error> {
+    while let Some(child) = map.next_key_seed(KeySeed { shape, row, node })? {
+        match child {
+            Some(node) => map.next_value_seed(ValueSeed { shape, row, node })?,
+            None => {
+                map.next_value::<IgnoredAny>()?;
+            }
+        }
+    }
+    Ok(())
+}
+
+struct KeySeed<'s> {
+    shape: &'s RowShape,
+    row: &'s mut Row,
+    node: usize,
+}
+
+impl<'de> DeserializeSeed<'de> for KeySeed<'_> {
+    type Value = Option<usize>;
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_str(self)
+    }
+}
+
+impl Visitor<'_> for KeySeed<'_> {
+    type Value = Option<usize>;
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a key")
+    }
+    fn visit_str<E>(self, key: &str) -> Result<Self::Value, E> {
+        Ok(self.row.child(self.shape, self.node, key))
+    }
+}
+
+struct ValueSeed<'s> {
+    shape: &'s RowShape,
+    row: &'s mut Row,
+    node: usize,
+}
+
+impl<'de> DeserializeSeed<'de> for ValueSeed<'_> {
+    type Value = ();
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        match self.shape.nodes[self.node].slot {
+            Some(slot) if self.shape.types[slot] == ColumnType::Json => {
+                let raw: &RawValue = serde::Deserialize::deserialize(deserializer)?;
+                let text = raw.get();
+                match serde_json::from_str::<String>(text) {
+                    Ok(content) => self.row.set_text(slot, &content),
+                    Err(_) if text == "null" => self.row.set(slot, Slot::Null),
+                    Err(_) => self.row.set_text(slot, text),
+                }
+                Ok(())
+            }
+            _ => deserializer.deserialize_any(self),
+        }
+    }
+}
+
+impl ValueSeed<'_> {
+    fn put(self, value: Slot) {
+        if let Some(slot) = self.shape.nodes[self.node].slot {
+            self.row.set(slot, value);
+        }
+    }
+}
+
+impl<'de> Visitor<'de> for ValueSeed<'_> {
+    type Value = ();
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON value")
+    }
+    fn visit_str<E>(self, text: &str) -> Result<(), E> {
+        if let Some(slot) = self.shape.nodes[self.node].slot {
+            self.row.set_text(slot, text);
+        }
+        Ok(())
+    }
+    fn visit_i64<E>(self, value: i64) -> Result<(), E> {
+        self.put(Slot::Int(value));
+        Ok(())
+    }
+    fn visit_u64<E>(self, value: u64) -> Result<(), E> {
+        match (i64::try_from(value), self.shape.nodes[self.node].slot) {
+            (Ok(value), _) => self.put(Slot::Int(value)),
+            // Beyond Int64 only a text column can hold it exactly.
+            (Err(_), Some(slot)) => self.row.set_text(slot, &value.to_string()),
+            (Err(_), None) => {}
+        }
+        Ok(())
+    }
+    fn visit_f64<E>(self, value: f64) -> Result<(), E> {
+        self.put(Slot::Float(value));
+        Ok(())
+    }
+    fn visit_bool<E>(self, value: bool) -> Result<(), E> {
+        self.put(Slot::Bool(value));
+        Ok(())
+    }
+    fn visit_unit<E>(self) -> Result<(), E> {
+        self.put(Slot::Null);
+        Ok(())
+    }
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<(), A::Error> {
+        let node = &self.shape.nodes[self.node];
+        if let Some(slot) = node.slot {
+            self.row.set(slot, Slot::Conflict);
+        }
+        visit_object(self.shape, self.row, self.node, map)
+    }
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
+        self.put(Slot::Conflict);
+        while seq.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(())
+    }
+}
+
+/// The columns under construction.
+#[derive(Debug)]
+pub struct Columns {
+    builders: Vec<Builder>,
+    /// Values of another type than declared, by slot: they became NULL.
+    pub conflicts: Vec<u64>,
+}
+
+#[derive(Debug)]
+enum Builder {
+    Text(StringViewBuilder),
+    Int(Int64Builder),
+    Float(Float64Builder),
+    Bool(BooleanBuilder),
+}
+
+impl Columns {
+    /// Empty columns of a shape.
+    pub fn new(shape: &RowShape) -> Self {
+        let builders = shape
+            .types
+            .iter()
+            .map(|column_type| match column_type {
+                ColumnType::Text | ColumnType::Json => Builder::Text(StringViewBuilder::new()),
+                ColumnType::Int => Builder::Int(Int64Builder::new()),
+                ColumnType::Float => Builder::Float(Float64Builder::new()),
+                ColumnType::Bool => Builder::Bool(BooleanBuilder::new()),
+            })
+            .collect();
+        Self {
+            builders,
+            conflicts: vec![0; shape.types.len()],
+        }
+    }
+
+    /// Appends a row, one value per column.
+    pub fn push(&mut self, row: &Row) {
+        for (index, builder) in self.builders.iter_mut().enumerate() {
+            if !builder.push(row, row.slots[index]) {
+                self.conflicts[index] += 1;
+            }
+        }
+    }
+
+    /// Takes the arrays and starts anew.
+    pub fn finish(&mut self) -> Vec<ArrayRef> {
+        self.builders
+            .iter_mut()
+            .map(|builder| -> ArrayRef {
+                match builder {
+                    Builder::Text(builder) => Arc::new(builder.finish()),
+                    Builder::Int(builder) => Arc::new(builder.finish()),
+                    Builder::Float(builder) => Arc::new(builder.finish()),
+                    Builder::Bool(builder) => Arc::new(builder.finish()),
+                }
+            })
+            .collect()
+    }
+}
+
+impl Builder {
+    /// Appends a value; false when it did not fit and became NULL. An empty text is an absent number, not a wrong one.
+    fn push(&mut self, row: &Row, slot: Slot) -> bool {
+        let absent = matches!(slot, Slot::Missing | Slot::Null)
+            || matches!(slot, Slot::Text(from, to) if from == to);
+        match self {
+            Self::Text(builder) => {
+                match slot {
+                    Slot::Text(from, to) => builder.append_value(&row.text[from..to]),
+                    Slot::Int(value) => builder.append_value(value.to_string()),
+                    Slot::Float(value) => builder.append_value(value.to_string()),
+                    Slot::Bool(value) => builder.append_value(if value { "true" } else { "false" }),
+                    Slot::Missing | Slot::Null | Slot::Conflict => builder.append_null(),
+                }
+                slot != Slot::Conflict
+            }
+            Self::Int(builder) => {
+                let value = match slot {
+                    Slot::Int(value) => Some(value),
+                    Slot::Text(from, to) => crate::functions::parse_int(&row.text[from..to]),
+                    Slot::Float(value) => whole(value),
+                    _ => None,
+                };
+                builder.append_option(value);
+                value.is_some() || absent
+            }
+            Self::Float(builder) => {
+                let value = match slot {
+                    #[expect(clippy::cast_precision_loss, reason = "a float column asks for it")]
+                    Slot::Int(value) => Some(value as f64),
+                    Slot::Float(value) => Some(value),
+                    Slot::Text(from, to) => row.text[from..to].trim().parse().ok(),
+                    _ => None,
+                };
+                builder.append_option(value);
+                value.is_some() || absent
+            }
+            Self::Bool(builder) => {
+                let value = match slot {
+                    Slot::Bool(value) => Some(value),
+                    Slot::Int(0) => Some(false),
+                    Slot::Int(1) => Some(true),
+                    Slot::Text(from, to) => match row.text[from..to].trim() {
+                        text if text.eq_ignore_ascii_case("true") => Some(true),
+                        text if text.eq_ignore_ascii_case("false") => Some(false),
+                        _ => None,
+                    },
+                    _ => None,
+                };
+                builder.append_option(value);
+                value.is_some() || absent
+            }
+        }
+    }
+}
+
+/// A float that is a whole number of `i64`.
+pub(super) fn whole(value: f64) -> Option<i64> {
+    #[expect(clippy::cast_possible_truncation, reason = "checked by the range")]
+    (value.fract() == 0.0 && value.abs() < 9.0e15).then_some(value as i64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use datafusion::arrow::array::{Array, AsArray};
+    use datafusion::arrow::datatypes::Int64Type;
+
+    fn column(path: &str, column_type: ColumnType) -> FormColumn {
+        FormColumn {
+            name: path.to_owned(),
+            path: path.to_owned(),
+            column_type,
+        }
+    }
+
+    fn read(columns: &[FormColumn], lines: &[&str]) -> (Vec<ArrayRef>, Vec<u64>) {
+        let shape = RowShape::new(columns);
+        let mut row = shape.row();
+        let mut built = Columns::new(&shape);
+        for line in lines {
+            row.read(&shape, line).unwrap();
+            built.push(&row);
+        }
+        (built.finish(), built.conflicts)
+    }
+
+    #[test]
+    fn one_field_in_many_spellings() {
+        let lines = [
+            r#"{"EventID": 4688}"#,
+            r#"{"EventID": "4688"}"#,
+            r#"{"eventid": "0x1250"}"#,
+            r#"{"EventID": 4688.0}"#,
+            r#"{"EventID": {"x": 1}}"#,
+            r#"{"EventID": ""}"#,
+            r#"{"EventID": true}"#,
+            "{}",
+        ];
+        let (arrays, conflicts) = read(&[column("EventID", ColumnType::Int)], &lines);
+        let ids = arrays[0].as_primitive::<Int64Type>();
+        assert_eq!(
+            ids.iter().collect::<Vec<_>>(),
+            [
+                Some(4688),
+                Some(4688),
+                Some(4688),
+                Some(4688),
+                None,
+                None,
+                None,
+                None
+            ]
+        );
+        assert_eq!(conflicts, [2]);
+    }
+
+    #[test]
+    fn nested_and_flat_keys_are_one_column() {
+        let lines = [
+            r#"{"event_data": {"Image": "a\\b"}}"#,
+            r#"{"event_data.Image": "c"}"#,
+            r#"{"event_data": "no object"}"#,
+        ];
+        let (arrays, conflicts) = read(&[column("event_data.Image", ColumnType::Text)], &lines);
+        let images = arrays[0].as_string_view();
+        assert_eq!(images.value(0), r"a\b");
+        assert_eq!(images.value(1), "c");
+        assert!(images.is_null(2));
+        assert_eq!(conflicts, [0]);
+    }
+
+    #[test]
+    fn json_columns_keep_what_no_scalar_can() {
+        let lines = [
+            r#"{"tags": ["a", 1]}"#,
+            r#"{"tags": "{\"x\":1}"}"#,
+            r#"{"tags": null}"#,
+        ];
+        let (arrays, _) = read(&[column("tags", ColumnType::Json)], &lines);
+        let tags = arrays[0].as_string_view();
+        assert_eq!(tags.value(0), r#"["a", 1]"#);
+        assert_eq!(tags.value(1), r#"{"x":1}"#);
+        assert!(tags.is_null(2));
+    }
+
+    #[test]
+    fn a_broken_line_leaves_nothing() {
+        let shape = RowShape::new(&[column("a", ColumnType::Text)]);
+        let mut row = shape.row();
+        for line in [
+            r#"{"a": "x", "b"#,
+            "[1]",
+            "12",
+            r#"{"a": "x"} {"#,
+            "",
+            r#""text""#,
+        ] {
+            assert!(row.read(&shape, line).is_err(), "{line}");
+            assert_eq!(row.text_of(0), None, "{line}");
+        }
+    }
+}

@@ -1,0 +1,318 @@
+//! One pass over the files of a table for any number of consumers.
+//!
+//! Files are decoded in parallel and handed on in order of their paths, so that results do not depend on timing and the
+//! first copy of a record is always the same one. A broken file costs itself only.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use chrono::{DateTime, Utc};
+use datafusion::common::runtime::SpawnedTask;
+use datafusion::common::{DataFusionError, Result};
+use futures::Stream;
+use tokio::runtime::Handle;
+use tokio::sync::{Semaphore, mpsc};
+
+use super::config::Format;
+use super::consumer::{CompiledConsumer, Survivors};
+use super::decoded::{Block, DecodePlan};
+use super::quarantine::{BadRecord, KEPT_RECORDS};
+use super::table::{DataFile, Listing};
+use super::{ndjson, parquet};
+use crate::store::Object;
+
+/// Counters that a progress bar reads while a scan runs.
+#[derive(Debug, Default)]
+pub struct Progress {
+    /// Files that are done.
+    pub files: AtomicU64,
+    /// Bytes read, as they lie on disk.
+    pub bytes: Arc<AtomicU64>,
+    /// Records read.
+    pub rows: AtomicU64,
+}
+
+/// What one file gave.
+#[derive(Debug, Clone)]
+pub struct FileReport {
+    /// The object.
+    pub object: Object,
+    /// The time its path holds.
+    pub path_time: Option<crate::time::Window>,
+    /// Records that were read, in and out of the window.
+    pub rows: u64,
+    /// Records inside the window.
+    pub in_window: u64,
+    /// Records that could not be read.
+    pub rejected: u64,
+    /// The first of them, with place and reason.
+    pub bad_records: Vec<BadRecord>,
+    /// Values of another type than declared, by column: they became NULL.
+    pub conflicts: BTreeMap<String, u64>,
+    /// Oldest event time seen, microseconds.
+    pub oldest: Option<i64>,
+    /// Newest event time seen, microseconds.
+    pub newest: Option<i64>,
+    /// Why the file, or the rest of it, could not be read.
+    pub lost: Option<String>,
+    /// Parquet row groups that were read.
+    pub row_groups_read: u64,
+    /// Parquet row groups whose statistics said that the window is elsewhere.
+    pub row_groups_pruned: u64,
+    /// Bytes read.
+    pub bytes: u64,
+}
+
+impl FileReport {
+    fn new(file: &DataFile) -> Self {
+        Self {
+            object: file.object.clone(),
+            path_time: file.time,
+            rows: 0,
+            in_window: 0,
+            rejected: 0,
+            bad_records: Vec::new(),
+            conflicts: BTreeMap::new(),
+            oldest: None,
+            newest: None,
+            lost: None,
+            row_groups_read: 0,
+            row_groups_pruned: 0,
+            bytes: 0,
+        }
+    }
+
+    pub(super) fn saw(&mut self, micros: i64) {
+        self.oldest = Some(self.oldest.map_or(micros, |oldest| oldest.min(micros)));
+        self.newest = Some(self.newest.map_or(micros, |newest| newest.max(micros)));
+    }
+
+    pub(super) fn reject(&mut self, bad: BadRecord) {
+        self.rejected += 1;
+        if self.bad_records.len() < KEPT_RECORDS {
+            self.bad_records.push(bad);
+        }
+    }
+
+    pub(super) fn conflict(&mut self, column: &str, count: u64) {
+        *self.conflicts.entry(column.to_owned()).or_default() += count;
+    }
+
+    pub(super) fn lose(&mut self, reason: String) {
+        self.lost = Some(match self.lost.take() {
+            Some(before) => format!("{before}; {reason}"),
+            None => reason,
+        });
+    }
+
+    /// Newest event time as an instant.
+    pub fn newest_event(&self) -> Option<DateTime<Utc>> {
+        self.newest.and_then(DateTime::from_timestamp_micros)
+    }
+
+    /// Oldest event time as an instant.
+    pub fn oldest_event(&self) -> Option<DateTime<Utc>> {
+        self.oldest.and_then(DateTime::from_timestamp_micros)
+    }
+}
+
+/// What a pass over a table gave.
+#[derive(Debug, Default, Clone)]
+pub struct ScanReport {
+    /// One report per file, in order of their paths.
+    pub files: Vec<FileReport>,
+}
+
+/// Where a pass leaves its report.
+pub type SharedReport = Arc<Mutex<ScanReport>>;
+
+/// One message of a pass: some rows for one consumer, or its failure.
+#[derive(Debug)]
+pub struct Delivery {
+    /// Index of the consumer.
+    pub consumer: usize,
+    /// Its rows, or why it ends here.
+    pub rows: Result<Survivors>,
+}
+
+/// Everything a pass needs.
+#[derive(Debug)]
+pub struct Pass {
+    /// What to decode.
+    pub plan: DecodePlan,
+    /// For whom.
+    pub consumers: Vec<CompiledConsumer>,
+    /// Which files.
+    pub listing: Arc<Listing>,
+    /// Files decoded at a time.
+    pub parallel: usize,
+    /// Counters for the terminal.
+    pub progress: Arc<Progress>,
+}
+
+struct Running {
+    rows: mpsc::Receiver<Delivery>,
+    task: SpawnedTask<FileReport>,
+}
+
+struct State {
+    pass: Arc<Pass>,
+    next: usize,
+    running: VecDeque<Running>,
+    slots: Arc<Semaphore>,
+    report: SharedReport,
+}
+
+impl Pass {
+    /// Runs the pass: deliveries in order of the files' paths and of the rows in them. The report is complete when the
+    /// stream has ended. Dropping the stream stops the readers.
+    pub fn run(self, report: SharedReport) -> impl Stream<Item = Result<Delivery>> + Send {
+        let state = State {
+            slots: Arc::new(Semaphore::new(self.parallel.max(1))),
+            pass: Arc::new(self),
+            next: 0,
+            running: VecDeque::new(),
+            report,
+        };
+        futures::stream::unfold(state, |mut state| async move {
+            let delivery = state.next_delivery().await.transpose()?;
+            Some((delivery, state))
+        })
+    }
+}
+
+impl State {
+    async fn next_delivery(&mut self) -> Result<Option<Delivery>> {
+        loop {
+            // More files are started than decoded at a time, so that a big one at the front does not idle the others.
+            while self.running.len() < self.pass.parallel.max(1) * 4
+                && self.next < self.pass.listing.files.len()
+            {
+                let (sender, rows) = mpsc::channel(16);
+                let task = start(
+                    Arc::clone(&self.pass),
+                    self.next,
+                    Arc::clone(&self.slots),
+                    sender,
+                );
+                self.running.push_back(Running { rows, task });
+                self.next += 1;
+            }
+            let Some(front) = self.running.front_mut() else {
+                return Ok(None);
+            };
+            if let Some(delivery) = front.rows.recv().await {
+                return Ok(Some(delivery));
+            }
+            let Some(done) = self.running.pop_front() else {
+                return Ok(None);
+            };
+            let file = done
+                .task
+                .join()
+                .await
+                .map_err(|e| DataFusionError::External(Box::new(e)))?;
+            self.pass.progress.files.fetch_add(1, Ordering::Relaxed);
+            self.report
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .files
+                .push(file);
+        }
+    }
+}
+
+fn start(
+    pass: Arc<Pass>,
+    index: usize,
+    slots: Arc<Semaphore>,
+    sender: mpsc::Sender<Delivery>,
+) -> SpawnedTask<FileReport> {
+    SpawnedTask::spawn(async move {
+        let file = pass.listing.files[index].clone();
+        let mut report = FileReport::new(&file);
+        let Ok(_slot) = slots.acquire_owned().await else {
+            return report;
+        };
+        let reader = match pass.plan.table.format {
+            Format::Parquet => None,
+            Format::Ndjson => match pass.plan.table.location.open(&file.object.path).await {
+                Ok(reader) => Some(reader),
+                Err(error) => {
+                    report.lost = Some(error.message().to_owned());
+                    return report;
+                }
+            },
+        };
+        let runtime = Handle::current();
+        let lost = report.clone();
+        let done = SpawnedTask::spawn_blocking(move || {
+            let mut failed = vec![false; pass.consumers.len()];
+            let mut sink = |block: Block, report: &mut FileReport| {
+                deliver(&pass, &file, &block, &mut failed, report, &sender)
+            };
+            match reader {
+                Some(reader) => {
+                    let bytes = Arc::clone(&pass.progress.bytes);
+                    report.bytes = file.object.size;
+                    ndjson::read(&pass.plan, &file, reader, &bytes, &mut report, &mut sink);
+                }
+                None => parquet::read(
+                    &pass.plan,
+                    &file,
+                    &runtime,
+                    &pass.progress,
+                    &mut report,
+                    &mut sink,
+                ),
+            }
+            pass.progress.rows.fetch_add(report.rows, Ordering::Relaxed);
+            report
+        })
+        .join()
+        .await;
+        done.unwrap_or_else(|error| FileReport {
+            lost: Some(format!("the reader crashed: {error}")),
+            ..lost
+        })
+    })
+}
+
+/// Gives a block to every consumer; false when nobody listens any more.
+fn deliver(
+    pass: &Pass,
+    file: &DataFile,
+    block: &Block,
+    failed: &mut [bool],
+    report: &mut FileReport,
+    sender: &mpsc::Sender<Delivery>,
+) -> bool {
+    if sender.is_closed() {
+        return false;
+    }
+    let batch = match pass.plan.assemble(file, block) {
+        Ok(batch) => batch,
+        Err(error) => {
+            report.lose(error.to_string());
+            return false;
+        }
+    };
+    for (consumer, compiled) in pass.consumers.iter().enumerate() {
+        if failed[consumer] {
+            continue;
+        }
+        let rows = match compiled.apply(&batch, block) {
+            Ok(None) => continue,
+            Ok(Some(survivors)) => Ok(survivors),
+            Err(error) => {
+                failed[consumer] = true;
+                Err(error)
+            }
+        };
+        if sender.blocking_send(Delivery { consumer, rows }).is_err() {
+            return false;
+        }
+    }
+    true
+}

@@ -1,0 +1,294 @@
+//! A table: files at one location, the form of their rows, and which of them a window needs.
+//!
+//! Lists; reading the files is [`super::scan`]'s business.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use chrono::Duration;
+use chrono_tz::Tz;
+use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
+use tokio::sync::Mutex;
+
+use super::config::{Format, TableConfig};
+use super::layout::{Layout, PathValues, Segment};
+use super::{Form, LakeFile as LakeConfigFile};
+use crate::error::Result;
+use crate::store::{Location, Object};
+use crate::time::{Window, parse_duration};
+
+/// The one clock: microseconds, UTC.
+pub const EVENT_TIME: &str = "event_time";
+/// The content identity of a record, as 32 hex digits.
+pub const RECORD_ID: &str = "record_id";
+/// The table a row comes from.
+pub const TABLE_COLUMN: &str = "_table";
+/// The file a row comes from, relative to the table's location.
+pub const FILE_COLUMN: &str = "_file";
+/// The line (NDJSON) or row (Parquet) in that file, 1-based.
+pub const ROW_COLUMN: &str = "_row";
+
+/// One file of a table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DataFile {
+    /// The object.
+    pub object: Object,
+    /// The time its path holds.
+    pub time: Option<Window>,
+    /// Partition columns and their text.
+    pub partitions: Vec<(String, String)>,
+}
+
+/// The files a window needs.
+#[derive(Debug, Default)]
+pub struct Listing {
+    /// In order of their paths.
+    pub files: Vec<DataFile>,
+    /// Folders that were seen and not entered, because their time is outside the window.
+    pub folders_pruned: usize,
+    /// Files that were seen and not taken, because their time is outside the window.
+    pub files_pruned: usize,
+}
+
+/// What a column of a table's schema is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ColumnKind {
+    /// Index into the form's columns.
+    Form(usize),
+    /// Index into the layout's partitions.
+    Partition(usize),
+    /// [`EVENT_TIME`]
+    EventTime,
+    /// [`RECORD_ID`]
+    RecordId,
+    /// [`TABLE_COLUMN`]
+    Table,
+    /// [`FILE_COLUMN`]
+    File,
+    /// [`ROW_COLUMN`]
+    Row,
+}
+
+/// An opened table.
+#[derive(Debug)]
+pub struct Table {
+    /// Its name in SQL.
+    pub name: String,
+    /// The raw shape of its rows.
+    pub form: Arc<Form>,
+    /// Parquet or NDJSON.
+    pub format: Format,
+    /// Where its files are.
+    pub location: Location,
+    /// How much wider than the window to list.
+    pub slack: Duration,
+    /// How long after its end a tile is complete.
+    pub settle: Duration,
+    /// Zone of times that are written without one.
+    pub zone: Tz,
+    /// Above this share of bad lines, and more than 100 of them, results are partial.
+    pub max_bad_ratio: f64,
+    layout: Layout,
+    schema: SchemaRef,
+    listings: Mutex<HashMap<Option<Window>, Arc<Listing>>>,
+}
+
+impl Table {
+    pub(super) fn open(
+        name: &str,
+        config: &TableConfig,
+        form: Arc<Form>,
+        file: &LakeConfigFile,
+    ) -> Result<Self> {
+        let wrong = |message: String| file.error_at(name, format!("table `{name}`: {message}"));
+        let template = config.layout.as_deref().unwrap_or("**");
+        let layout =
+            Layout::parse(template).map_err(|e| wrong(format!("layout `{template}`: {e}")))?;
+        let duration = |key: &str, value: &Option<String>, default: Duration| match value {
+            Some(text) => parse_duration(text).map_err(|e| wrong(format!("{key}: {e}"))),
+            None => Ok(default),
+        };
+        let zone = config.timezone.as_deref().unwrap_or("UTC");
+        let schema = schema(&form, &layout).map_err(&wrong)?;
+        Ok(Self {
+            name: name.to_owned(),
+            format: config.format,
+            location: Location::local(&file.resolve(&config.location)).map_err(|e| {
+                wrong(e.message().to_owned()).maybe_hint(e.hint_text().map(str::to_owned))
+            })?,
+            slack: duration("slack", &config.slack, Duration::zero())?,
+            settle: duration("settle", &config.settle, Duration::zero())?,
+            zone: zone.parse().map_err(|_| {
+                wrong(format!("unknown timezone `{zone}`"))
+                    .hint("an IANA name such as Europe/Berlin")
+            })?,
+            max_bad_ratio: config.max_bad_ratio.unwrap_or(0.01),
+            form,
+            layout,
+            schema,
+            listings: Mutex::default(),
+        })
+    }
+
+    /// The form's columns, the partition columns, [`EVENT_TIME`], [`RECORD_ID`] and the columns that locate the row.
+    pub fn schema(&self) -> SchemaRef {
+        Arc::clone(&self.schema)
+    }
+
+    /// What the column at an index of the schema is.
+    pub fn column_kind(&self, index: usize) -> ColumnKind {
+        let form = self.form.columns.len();
+        let partitions = self.layout.partitions().len();
+        match index.checked_sub(form) {
+            None => ColumnKind::Form(index),
+            Some(after) if after < partitions => ColumnKind::Partition(after),
+            Some(after) => match after - partitions {
+                0 => ColumnKind::EventTime,
+                1 => ColumnKind::RecordId,
+                2 => ColumnKind::Table,
+                3 => ColumnKind::File,
+                _ => ColumnKind::Row,
+            },
+        }
+    }
+
+    /// The files that may hold events of a window (all files for `None`), listed once per window.
+    ///
+    /// # Errors
+    /// When the location cannot be listed.
+    pub async fn list(&self, window: Option<Window>) -> Result<Arc<Listing>> {
+        let mut listings = self.listings.lock().await;
+        if let Some(listing) = listings.get(&window) {
+            return Ok(Arc::clone(listing));
+        }
+        let listing = Arc::new(
+            self.walk(window)
+                .await
+                .map_err(|e| e.about(format!("table `{}`", self.name)))?,
+        );
+        listings.insert(window, Arc::clone(&listing));
+        Ok(listing)
+    }
+
+    async fn walk(&self, window: Option<Window>) -> Result<Listing> {
+        let mut listing = Listing::default();
+        let wanted = |values: &PathValues| match (window, values.time()) {
+            // The slack widens what a path may hold: paths are by arrival or local day.
+            (Some(window), Some(time)) => {
+                time.start < window.end + self.slack && time.end > window.start - self.slack
+            }
+            _ => true,
+        };
+        let mut open = vec![(String::new(), 0, PathValues::default())];
+        while let Some((prefix, depth, values)) = open.pop() {
+            let below = |name: &str| {
+                if prefix.is_empty() {
+                    name.to_owned()
+                } else {
+                    format!("{prefix}/{name}")
+                }
+            };
+            let (regex, captures) = match &self.layout.segments()[depth] {
+                Segment::Rest => {
+                    for object in self.location.list_all(&prefix).await? {
+                        self.take(&mut listing, object, &values);
+                    }
+                    continue;
+                }
+                Segment::Name(regex, captures) => (regex, captures),
+            };
+            let level = self.location.list_level(&prefix).await?;
+            if depth + 1 == self.layout.segments().len() {
+                for object in level.objects {
+                    let name = object.path.rsplit('/').next().unwrap_or_default();
+                    match values.with(regex, captures, name) {
+                        Some(values) if wanted(&values) => self.take(&mut listing, object, &values),
+                        Some(_) => listing.files_pruned += 1,
+                        None => {}
+                    }
+                }
+                continue;
+            }
+            for folder in level.folders {
+                match values.with(regex, captures, &folder) {
+                    Some(values) if wanted(&values) => {
+                        open.push((below(&folder), depth + 1, values))
+                    }
+                    Some(_) => listing.folders_pruned += 1,
+                    None => {}
+                }
+            }
+        }
+        listing
+            .files
+            .sort_by(|a, b| a.object.path.cmp(&b.object.path));
+        Ok(listing)
+    }
+
+    fn take(&self, listing: &mut Listing, object: Object, values: &PathValues) {
+        let hidden = object
+            .path
+            .split('/')
+            .any(|part| part.starts_with(['.', '_']));
+        if !hidden && self.format.takes(&object.path) {
+            listing.files.push(DataFile {
+                object,
+                time: values.time(),
+                partitions: values.partitions.clone(),
+            });
+        }
+    }
+}
+
+impl Format {
+    /// Whether a file's name says that it is of this format.
+    pub fn takes(self, path: &str) -> bool {
+        let name = path.to_ascii_lowercase();
+        match self {
+            Self::Parquet => name.ends_with(".parquet"),
+            Self::Ndjson => {
+                let plain = name
+                    .strip_suffix(".gz")
+                    .or_else(|| name.strip_suffix(".zst"))
+                    .unwrap_or(&name);
+                [".ndjson", ".jsonl", ".json"]
+                    .iter()
+                    .any(|suffix| plain.ends_with(suffix))
+            }
+        }
+    }
+}
+
+fn schema(form: &Form, layout: &Layout) -> Result<SchemaRef, String> {
+    let mut fields: Vec<Field> = form
+        .columns
+        .iter()
+        .map(|column| Field::new(&column.name, column.column_type.arrow(), true))
+        .collect();
+    fields.extend(
+        layout
+            .partitions()
+            .iter()
+            .map(|name| Field::new(name, DataType::Utf8View, true)),
+    );
+    fields.extend([
+        Field::new(
+            EVENT_TIME,
+            DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
+            false,
+        ),
+        Field::new(RECORD_ID, DataType::Utf8View, false),
+        Field::new(TABLE_COLUMN, DataType::Utf8View, false),
+        Field::new(FILE_COLUMN, DataType::Utf8View, false),
+        Field::new(ROW_COLUMN, DataType::Int64, false),
+    ]);
+    for (index, field) in fields.iter().enumerate() {
+        if fields[..index]
+            .iter()
+            .any(|other| other.name().eq_ignore_ascii_case(field.name()))
+        {
+            return Err(format!("two columns are named `{}`", field.name()));
+        }
+    }
+    Ok(Arc::new(Schema::new(fields)))
+}

@@ -1,0 +1,117 @@
+//! The ledger: one JSON record per job and tile, written last. It is the commit point and the proof of what was read.
+//!
+//! Holds facts of one run; reading many of them is `history`'s business.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+/// The version of this format.
+pub const FORMAT_VERSION: u32 = 1;
+
+/// The record of one tile.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Ledger {
+    /// [`FORMAT_VERSION`]
+    pub format_version: u32,
+    /// The version that wrote it.
+    pub lakehunt_version: String,
+    /// The job.
+    pub job: String,
+    /// Start of the tile.
+    pub window_start: DateTime<Utc>,
+    /// End of the tile.
+    pub window_end: DateTime<Utc>,
+    /// What was read, by table.
+    pub tables: BTreeMap<String, TableRecord>,
+    /// What came out, by hunt.
+    pub hunts: BTreeMap<String, HuntRecord>,
+    /// The files of this tile, by path relative to the output.
+    pub outputs: BTreeMap<String, OutputRecord>,
+}
+
+/// What was read of one table.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct TableRecord {
+    /// Every object that was read.
+    pub objects: Vec<ObjectRecord>,
+    /// Records read.
+    pub rows_read: u64,
+    /// Records inside the tile.
+    pub rows_in_window: u64,
+    /// Records that could not be read.
+    pub rows_rejected: u64,
+    /// Records that a hunt's filters let through.
+    pub rows_matched: u64,
+    /// The newest event.
+    pub newest_event: Option<DateTime<Utc>>,
+}
+
+/// One object as it was when it was read.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ObjectRecord {
+    /// Path relative to the table's location.
+    pub path: String,
+    /// Bytes.
+    pub size: u64,
+    /// Last change.
+    pub modified: DateTime<Utc>,
+    /// Records read.
+    pub rows: u64,
+    /// Records that could not be read.
+    pub rejected: u64,
+    /// Oldest event in it.
+    pub oldest_event: Option<DateTime<Utc>>,
+    /// Newest event in it.
+    pub newest_event: Option<DateTime<Utc>>,
+    /// Why it, or a part of it, could not be read.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub lost: Option<String>,
+}
+
+/// How far a hunt got.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum State {
+    /// It saw everything.
+    Complete,
+    /// It ran, but something it should have read was lost.
+    Partial,
+    /// It did not run to its end.
+    Failed,
+    /// The lake has nothing for it to read.
+    Skipped,
+}
+
+/// What came out of one hunt.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct HuntRecord {
+    /// What the hunt was.
+    pub logic_hash: String,
+    /// How far it got.
+    pub state: State,
+    /// Why not further.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub reason: Option<String>,
+    /// The tables it reads.
+    pub tables: Vec<String>,
+    /// Rows of its result, lookback included.
+    pub rows: u64,
+    /// Findings that count in this tile.
+    pub findings: u64,
+    /// Alerts.
+    pub alerts: u64,
+    /// Findings were cut at the limit.
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    pub truncated: bool,
+}
+
+/// One file of a tile.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct OutputRecord {
+    /// SHA-256 of its bytes, hex.
+    pub sha256: String,
+    /// Bytes.
+    pub size: u64,
+}

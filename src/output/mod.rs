@@ -1,0 +1,26 @@
+//! What a run leaves behind: findings and alerts as Parquet, quarantine as NDJSON, the ledger, and the protocol that
+//! makes all of it appear whole and once.
+//!
+//! Knows results and files; knows nothing of scans and people.
+
+pub mod alert;
+pub mod findings;
+pub mod ledger;
+pub mod publish;
+pub mod value;
+
+pub use alert::Alert;
+pub use findings::Findings;
+pub use ledger::Ledger;
+pub use publish::Output;
+
+/// Bytes as lower-case hex digits.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    bytes
+        .iter()
+        .fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+            let _ = write!(text, "{byte:02x}");
+            text
+        })
+}

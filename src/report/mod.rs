@@ -1,0 +1,32 @@
+//! What a run says, as one model: [`Report`] in; JSON ([`json`]), Markdown ([`markdown`]) and terminal text ([`terminal`]) out.
+//!
+//! Pure: it reads no file, no clock and no environment, and prints nothing. The same model gives the same bytes, so a
+//! rerun of a tile writes the same summary; what differs between two runs of one tile (how long it took, how much
+//! memory) is therefore not in the model but an argument of the terminal text ([`terminal::Ending`]).
+//!
+//! It must not know where the numbers come from: no `DataFusion`, no ledger, no Parquet.
+//!
+//! "No findings" and "no data" are different answers. A hunt that read no event of the window never looks clean; the
+//! difference is made once, in [`HuntReport::answer`], and every rendering uses it.
+//!
+//! Titles and names come from the library; messages, entities, file names, column names and reasons may carry what an
+//! attacker wrote, and are made harmless by each rendering ([`visible`]).
+
+mod escape;
+mod figures;
+pub mod json;
+mod layout;
+pub mod markdown;
+mod model;
+#[cfg(test)]
+mod samples;
+pub mod terminal;
+mod verdict;
+pub mod visible;
+
+pub use model::{
+    AlertReport, Answer, Entity, EvidenceRow, FORMAT_VERSION, HuntReport, HuntState, LostFile,
+    Report, TableReport, WORST_FIRST,
+};
+// Part of the model, owned by the hunts.
+pub use crate::hunt::Level;

@@ -1,0 +1,156 @@
+//! Runs every file below `tests/slt` as SQL and compares the answers. Twice: once with batches of the usual size, once
+//! with batches of three rows, so that what is kept from batch to batch is tested too.
+//!
+//! `SLT_COMPLETE=1 cargo test slt` writes the answers found into the files; read the difference before keeping it.
+
+use std::error::Error;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use datafusion::arrow::datatypes::{DataType, SchemaRef};
+use datafusion::arrow::record_batch::RecordBatch;
+use datafusion::arrow::util::display::{ArrayFormatter, FormatOptions};
+use datafusion::error::DataFusionError;
+use datafusion::prelude::{SessionConfig, SessionContext};
+use futures::executor::block_on;
+use sqllogictest::{
+    DB, DBOutput, DefaultColumnType, Runner, default_normalizer, default_validator,
+    strict_column_validator,
+};
+use tokio::runtime::Runtime;
+
+/// The session a file starts with.
+fn context(batch_size: usize) -> Result<SessionContext, DataFusionError> {
+    let config = SessionConfig::new()
+        .with_target_partitions(2)
+        .with_batch_size(batch_size);
+    let context = SessionContext::new_with_config(config);
+    lakehunt::functions::register_all(&context)?;
+    Ok(context)
+}
+
+/// One file's database.
+struct Session {
+    context: SessionContext,
+    runtime: Arc<Runtime>,
+}
+
+impl DB for Session {
+    type Error = DataFusionError;
+    type ColumnType = DefaultColumnType;
+
+    fn run(&mut self, sql: &str) -> Result<DBOutput<DefaultColumnType>, DataFusionError> {
+        let (schema, batches) = self.runtime.block_on(async {
+            let frame = self.context.sql(sql).await?;
+            let schema = SchemaRef::clone(frame.schema().inner());
+            Ok::<_, DataFusionError>((schema, frame.collect().await?))
+        })?;
+        if schema.fields().is_empty() {
+            return Ok(DBOutput::StatementComplete(0));
+        }
+        let types = schema
+            .fields()
+            .iter()
+            .map(|field| column_type(field.data_type()));
+        let mut rows = Vec::new();
+        for batch in &batches {
+            rows.extend(show(batch)?);
+        }
+        Ok(DBOutput::Rows {
+            types: types.collect(),
+            rows,
+        })
+    }
+
+    fn engine_name(&self) -> &'static str {
+        "lakehunt"
+    }
+}
+
+/// The letter a column has in the header of a query: T text, I integer, R other number, ? anything else.
+fn column_type(data_type: &DataType) -> DefaultColumnType {
+    match data_type {
+        DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => DefaultColumnType::Text,
+        DataType::Dictionary(_, values) => column_type(values),
+        integer if integer.is_integer() => DefaultColumnType::Integer,
+        number if number.is_numeric() => DefaultColumnType::FloatingPoint,
+        _ => DefaultColumnType::Any,
+    }
+}
+
+/// Rows as text: NULL and empty text are told apart, and what would break the line is escaped.
+fn show(batch: &RecordBatch) -> Result<Vec<Vec<String>>, DataFusionError> {
+    let options = FormatOptions::default().with_null("NULL");
+    let mut formatters = Vec::new();
+    for column in batch.columns() {
+        formatters.push(ArrayFormatter::try_new(column.as_ref(), &options)?);
+    }
+    let cell = |formatter: &ArrayFormatter, row: usize| {
+        let text = formatter.value(row).to_string();
+        if text.is_empty() {
+            return "(empty)".to_owned();
+        }
+        text.replace('\n', "\\n").replace('\t', "\\t")
+    };
+    let row = |row| {
+        formatters
+            .iter()
+            .map(|formatter| cell(formatter, row))
+            .collect()
+    };
+    Ok((0..batch.num_rows()).map(row).collect())
+}
+
+fn files(folder: &Path, found: &mut Vec<PathBuf>) -> std::io::Result<()> {
+    for entry in std::fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.is_dir() {
+            files(&path, found)?;
+        } else if path.extension().is_some_and(|extension| extension == "slt") {
+            found.push(path);
+        }
+    }
+    found.sort();
+    Ok(())
+}
+
+fn check(path: &Path, batch_size: usize, runtime: &Arc<Runtime>) -> Result<(), Box<dyn Error>> {
+    let mut runner = Runner::new(|| async {
+        Ok(Session {
+            context: context(batch_size)?,
+            runtime: Arc::clone(runtime),
+        })
+    });
+    runner.with_column_validator(strict_column_validator);
+    if std::env::var_os("SLT_COMPLETE").is_none() {
+        return Ok(runner.run_file(path)?);
+    }
+    block_on(runner.update_test_file(
+        path,
+        " ",
+        default_validator,
+        default_normalizer,
+        strict_column_validator,
+    ))
+}
+
+#[test]
+fn slt() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/slt");
+    let mut paths = Vec::new();
+    files(&folder, &mut paths).unwrap();
+    assert!(!paths.is_empty(), "no files in {}", folder.display());
+    let runtime = Arc::new(Runtime::new().unwrap());
+    let mut failures = Vec::new();
+    for path in &paths {
+        for batch_size in [8192, 3] {
+            if let Err(error) = check(path, batch_size, &runtime) {
+                failures.push(format!(
+                    "{} (batches of {batch_size}):\n{error}",
+                    path.display()
+                ));
+            }
+        }
+    }
+    assert!(failures.is_empty(), "{}", failures.join("\n\n"));
+}
