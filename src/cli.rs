@@ -41,7 +41,7 @@ pub enum Color {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Run a job: its hunts over the newest complete tile, or over a window.
-    Run(RunArgs),
+    Run(Box<RunArgs>),
     /// List and show hunts.
     #[command(subcommand)]
     Hunts(HuntsCommand),

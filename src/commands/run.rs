@@ -1,5 +1,6 @@
 //! `lakehunt run`: which tiles, then each of them, then what to say.
 
+use std::fmt::Write as _;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
@@ -232,7 +233,7 @@ async fn explain(engine: &Engine, job: &Job, hunts: &[Hunt], tile: Window) -> Re
         let plan = datafusion::physical_plan::displayable(planned.plan.as_ref())
             .indent(false)
             .to_string();
-        text.push_str(&format!("{}\n{plan}\n", planned.name));
+        let _ = writeln!(text, "{}\n{plan}", planned.name);
     }
     Ok(text)
 }

@@ -64,14 +64,13 @@ pub(super) async fn plan_all(
             None => Duration::zero(),
         };
         let key = lookback.num_milliseconds();
-        let session = match sessions.get(&key) {
-            Some(session) => Arc::clone(session),
-            None => {
-                let scope = tile.extended(lookback, Duration::zero());
-                let session = Arc::new(engine.session(Some(scope), Some(tile)).await?);
-                sessions.insert(key, Arc::clone(&session));
-                session
-            }
+        let session = if let Some(session) = sessions.get(&key) {
+            Arc::clone(session)
+        } else {
+            let scope = tile.extended(lookback, Duration::zero());
+            let session = Arc::new(engine.session(Some(scope), Some(tile)).await?);
+            sessions.insert(key, Arc::clone(&session));
+            session
         };
         let parameters = parameters(hunt, job.params.get(&hunt.name))?;
         let plan = session

@@ -112,6 +112,10 @@ impl Engine {
             .with_config(config)
             .with_runtime_env(Arc::clone(&self.runtime))
             .build();
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "the one place where a context is built"
+        )]
         let context = SessionContext::new_with_state(state);
         functions::register_all(&context)
             .map_err(|error| Error::failure(error.strip_backtrace()))?;

@@ -170,7 +170,7 @@ impl Resolver<'_> {
                     SelectItemQualifiedWildcardKind::ObjectName(name),
                     _,
                 ) => {
-                    let found = self.qualified_wildcard(name, &scope);
+                    let found = Self::qualified_wildcard(name, &scope);
                     extend(&mut columns, found);
                     None
                 }
@@ -213,7 +213,7 @@ impl Resolver<'_> {
         Ok((columns, scope))
     }
 
-    fn qualified_wildcard(&mut self, name: &mut ObjectName, scope: &Scope) -> Columns {
+    fn qualified_wildcard(name: &mut ObjectName, scope: &Scope) -> Columns {
         let [ObjectNamePart::Identifier(ident)] = name.0.as_mut_slice() else {
             return None;
         };

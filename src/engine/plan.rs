@@ -12,6 +12,7 @@ use sha2::{Digest, Sha256};
 
 use super::{Session, SqlSource, prepare};
 use crate::error::{Error, Result, did_you_mean};
+use crate::hex;
 use crate::hunt::{Hunt, Parameter};
 use crate::lake::{Lake, LakeScanExec};
 
@@ -95,7 +96,7 @@ impl Session {
         for relation in &prepared.relations {
             match lake.views.get(relation) {
                 Some(view) => {
-                    tables.extend(lake.sources(view).map(|(table, _)| table.name.clone()))
+                    tables.extend(lake.sources(view).map(|(table, _)| table.name.clone()));
                 }
                 None => tables.push(relation.clone()),
             }
@@ -246,8 +247,7 @@ fn logic_hash<'a>(
             add(&format!("{:?}", table.form.columns));
         }
     }
-    let hash = hasher.finalize();
-    hash.iter().map(|byte| format!("{byte:02x}")).collect()
+    hex(&hasher.finalize())
 }
 
 /// The scans of a plan, from left to right.

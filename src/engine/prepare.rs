@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 
-use datafusion::sql::parser::{DFParser, Statement};
+use datafusion::sql::parser::{DFParser, ExplainStatement, Statement};
 use datafusion::sql::sqlparser::ast::{
     Expr, Query, Statement as SqlStatement, UnaryOperator, Value, ValueWithSpan, VisitMut,
     VisitorMut,
@@ -39,7 +39,10 @@ pub fn prepare(
     catalog: &dyn Catalog,
     reproducible: bool,
 ) -> Result<Prepared> {
-    let mut query = parse_query(source)?;
+    let (mut query, explain) = parse(source)?;
+    if reproducible && explain.is_some() {
+        return Err(not_a_select(source, "EXPLAIN"));
+    }
     let mut checks = Checks {
         source,
         parameters,
@@ -61,27 +64,51 @@ pub fn prepare(
         );
     }
     let relations = names::resolve(&mut query, catalog, source)?;
+    let query = Statement::Statement(Box::new(SqlStatement::Query(query)));
+    let statement = match explain {
+        None => query,
+        Some(explain) => Statement::Explain(ExplainStatement {
+            statement: Box::new(query),
+            ..explain
+        }),
+    };
     Ok(Prepared {
-        statement: Statement::Statement(Box::new(SqlStatement::Query(query))),
+        statement,
         relations,
     })
 }
 
 /// Parses a text that must be one SELECT.
 pub(super) fn parse_query(source: &SqlSource) -> Result<Box<Query>> {
+    match parse(source)? {
+        (query, None) => Ok(query),
+        (_, Some(_)) => Err(not_a_select(source, "EXPLAIN")),
+    }
+}
+
+/// Parses a text that must be one SELECT, or EXPLAIN of one.
+fn parse(source: &SqlSource) -> Result<(Box<Query>, Option<ExplainStatement>)> {
     let statements = DFParser::parse_sql_with_dialect(&source.text, &GenericDialect {})
         .map_err(|error| source.planning_error(&error))?;
     let mut statements = statements.into_iter();
-    match (statements.next(), statements.next()) {
-        (Some(Statement::Statement(statement)), None) => match *statement {
-            SqlStatement::Query(query) => Ok(query),
+    let Some(statement) = statements.next() else {
+        return Err(Error::configuration("there is no SELECT").in_file(&source.path));
+    };
+    if statements.next().is_some() {
+        return Err(Error::configuration("there is more than one statement")
+            .in_file(&source.path)
+            .hint("a hunt is one SELECT"));
+    }
+    let (statement, explain) = match statement {
+        Statement::Explain(explain) => (explain.statement.as_ref().clone(), Some(explain)),
+        other => (other, None),
+    };
+    match statement {
+        Statement::Statement(statement) => match *statement {
+            SqlStatement::Query(query) => Ok((query, explain)),
             other => Err(not_a_select(source, &other.to_string())),
         },
-        (Some(other), None) => Err(not_a_select(source, &other.to_string())),
-        (None, _) => Err(Error::configuration("there is no SELECT").in_file(&source.path)),
-        (Some(_), Some(_)) => Err(Error::configuration("there is more than one statement")
-            .in_file(&source.path)
-            .hint("a hunt is one SELECT")),
+        other => Err(not_a_select(source, &other.to_string())),
     }
 }
 

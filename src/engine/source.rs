@@ -58,16 +58,30 @@ impl SqlSource {
 impl SqlSource {
     /// The planner's list of every qualified column is no help: the closest name is, and the place.
     fn no_such_column(&self, error: &DataFusionError) -> Option<Error> {
-        let DataFusionError::SchemaError(schema_error, _) = error.find_root() else { return None };
-        let SchemaError::FieldNotFound { field, valid_fields } = schema_error.as_ref() else { return None };
+        let DataFusionError::SchemaError(schema_error, _) = error.find_root() else {
+            return None;
+        };
+        let SchemaError::FieldNotFound {
+            field,
+            valid_fields,
+        } = schema_error.as_ref()
+        else {
+            return None;
+        };
         let name = field.name.as_str();
         let message = format!("unknown column `{name}`");
-        let place = field.spans.first().map(|span| Location::new(span.start.line, span.start.column));
+        let place = field
+            .spans
+            .first()
+            .map(|span| Location::new(span.start.line, span.start.column));
         let error = match place.or_else(|| self.find_word(name)) {
             Some(place) => self.error_at(place, message),
             None => Error::configuration(message).in_file(&self.path),
         };
-        let mut known: Vec<_> = valid_fields.iter().map(|column| column.name.as_str()).collect();
+        let mut known: Vec<_> = valid_fields
+            .iter()
+            .map(|column| column.name.as_str())
+            .collect();
         known.sort_unstable();
         known.dedup();
         let hint = did_you_mean(name, known.iter().copied());
@@ -77,11 +91,22 @@ impl SqlSource {
     /// Where a word stands first outside of comments.
     fn find_word(&self, word: &str) -> Option<Location> {
         let is_part = |c: Option<char>| c.is_some_and(|c| c.is_alphanumeric() || c == '_');
-        for (line, text) in self.text.lines().enumerate().filter(|(_, text)| !text.trim_start().starts_with("--")) {
+        for (line, text) in self
+            .text
+            .lines()
+            .enumerate()
+            .filter(|(_, text)| !text.trim_start().starts_with("--"))
+        {
             for (at, _) in text.match_indices(word) {
-                let (before, after) = (text[..at].chars().next_back(), text[at + word.len()..].chars().next());
+                let (before, after) = (
+                    text[..at].chars().next_back(),
+                    text[at + word.len()..].chars().next(),
+                );
                 if !is_part(before) && !is_part(after) {
-                    return Some(Location::new(line as u64 + 1, text[..at].chars().count() as u64 + 1));
+                    return Some(Location::new(
+                        line as u64 + 1,
+                        text[..at].chars().count() as u64 + 1,
+                    ));
                 }
             }
         }

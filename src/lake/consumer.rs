@@ -116,12 +116,8 @@ impl CompiledConsumer {
                 window.start.timestamp_micros(),
                 window.end.timestamp_micros(),
             );
-            let mask = BooleanArray::from_iter(
-                block
-                    .times
-                    .iter()
-                    .map(|time| Some(*time >= start && *time < end)),
-            );
+            let inside = |time: &i64| Some(*time >= start && *time < end);
+            let mask: BooleanArray = block.times.iter().map(inside).collect();
             current = narrow(&current, &mask, &mut rows)?;
         }
         for filter in &self.filters {

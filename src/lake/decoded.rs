@@ -103,6 +103,19 @@ impl DecodePlan {
         is_inside(self.focus, micros)
     }
 
+    /// What a record without a time is told.
+    pub fn no_time_detail(&self) -> String {
+        let form = &self.table.form;
+        let names = form
+            .time
+            .iter()
+            .map(|time| form.columns[time.column].name.as_str());
+        format!(
+            "none of {} holds a time",
+            names.collect::<Vec<_>>().join(", ")
+        )
+    }
+
     /// Adds the system columns to a block.
     ///
     /// # Errors

@@ -4,8 +4,10 @@
 //! shared pass (engine/scan).
 
 use std::fmt;
-use std::sync::Arc;
+use std::pin::Pin;
+use std::sync::{Arc, PoisonError};
 
+use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::common::{Result, internal_err};
@@ -14,16 +16,18 @@ use datafusion::physical_expr::{EquivalenceProperties, PhysicalExpr};
 use datafusion::physical_plan::execution_plan::{
     Boundedness, EmissionType, ReplaceChildrenOptions, SchedulingType,
 };
-use datafusion::physical_plan::metrics::{ExecutionPlanMetricsSet, MetricBuilder, MetricsSet};
+use datafusion::physical_plan::metrics::{
+    Count, ExecutionPlanMetricsSet, MetricBuilder, MetricsSet,
+};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{
     DisplayAs, DisplayFormatType, ExecutionPlan, Partitioning, PlanProperties,
 };
-use futures::StreamExt;
+use futures::{Stream, StreamExt};
 
 use super::consumer::{Consumer, Deduplicator};
 use super::decoded::DecodePlan;
-use super::scan::{Pass, Progress, SharedReport};
+use super::scan::{Delivery, FileReport, Pass, Progress, SharedReport};
 use super::table::{Listing, Table};
 
 /// A scan of one table for one consumer.
@@ -167,41 +171,18 @@ impl ExecutionPlan for LakeScanExec {
             parallel: parallelism(context.session_config().target_partitions()),
             progress: Arc::clone(&self.progress),
         };
-        let output_rows = MetricBuilder::new(&self.metrics).output_rows(partition);
-        let counter =
-            |name: &'static str| MetricBuilder::new(&self.metrics).counter(name, partition);
-        let counters = [
-            counter("files_read"),
-            counter("rows_read"),
-            counter("row_groups_read"),
-            counter("row_groups_pruned"),
-        ];
-        let report = Arc::clone(&self.report);
-        let mut seen = Deduplicator::default();
-        let mut counted = 0;
-        let rows = pass
-            .run(Arc::clone(&self.report))
-            .filter_map(move |delivery| {
-                let batch = delivery
-                    .and_then(|delivery| delivery.rows)
-                    .and_then(|rows| seen.keep_first(rows))
-                    .transpose();
-                if let Some(Ok(batch)) = &batch {
-                    output_rows.add(batch.num_rows());
-                }
-                if let Ok(report) = report.lock() {
-                    for file in &report.files[counted..] {
-                        counters[0].add(1);
-                        counters[1].add(usize::try_from(file.rows).unwrap_or(usize::MAX));
-                        counters[2]
-                            .add(usize::try_from(file.row_groups_read).unwrap_or(usize::MAX));
-                        counters[3]
-                            .add(usize::try_from(file.row_groups_pruned).unwrap_or(usize::MAX));
-                    }
-                    counted = report.files.len();
-                }
-                std::future::ready(batch)
-            });
+        let own = SharedReport::default();
+        let alone = Alone {
+            rows: Box::pin(pass.run(Arc::clone(&own))),
+            seen: Deduplicator::default(),
+            own,
+            report: Arc::clone(&self.report),
+            counters: Counters::new(&self.metrics, partition),
+        };
+        let rows = futures::stream::try_unfold(alone, |mut alone| async move {
+            let batch = alone.next_batch().await?;
+            Ok(batch.map(|batch| (batch, alone)))
+        });
         Ok(Box::pin(RecordBatchStreamAdapter::new(
             Arc::clone(&self.schema),
             rows,
@@ -210,6 +191,64 @@ impl ExecutionPlan for LakeScanExec {
 
     fn metrics(&self) -> Option<MetricsSet> {
         Some(self.metrics.clone_inner())
+    }
+}
+
+/// A pass with one consumer.
+struct Alone {
+    rows: Pin<Box<dyn Stream<Item = Result<Delivery>> + Send>>,
+    seen: Deduplicator,
+    own: SharedReport,
+    report: SharedReport,
+    counters: Counters,
+}
+
+impl Alone {
+    async fn next_batch(&mut self) -> Result<Option<RecordBatch>> {
+        while let Some(delivery) = self.rows.next().await {
+            if let Some(batch) = self.seen.keep_first(delivery?.rows?)? {
+                self.counters.output_rows.add(batch.num_rows());
+                return Ok(Some(batch));
+            }
+        }
+        let mut own = self.own.lock().unwrap_or_else(PoisonError::into_inner);
+        self.counters.count(&own.files);
+        let mut report = self.report.lock().unwrap_or_else(PoisonError::into_inner);
+        report.files.append(&mut own.files);
+        Ok(None)
+    }
+}
+
+/// What EXPLAIN ANALYZE shows of a scan.
+struct Counters {
+    output_rows: Count,
+    files_read: Count,
+    rows_read: Count,
+    row_groups_read: Count,
+    row_groups_pruned: Count,
+}
+
+impl Counters {
+    fn new(metrics: &ExecutionPlanMetricsSet, partition: usize) -> Self {
+        let counter = |name: &'static str| MetricBuilder::new(metrics).counter(name, partition);
+        Self {
+            output_rows: MetricBuilder::new(metrics).output_rows(partition),
+            files_read: counter("files_read"),
+            rows_read: counter("rows_read"),
+            row_groups_read: counter("row_groups_read"),
+            row_groups_pruned: counter("row_groups_pruned"),
+        }
+    }
+
+    fn count(&self, files: &[FileReport]) {
+        let sum = |value: fn(&FileReport) -> u64| {
+            usize::try_from(files.iter().map(value).sum::<u64>()).unwrap_or(usize::MAX)
+        };
+        self.files_read.add(files.len());
+        self.rows_read.add(sum(|file| file.rows));
+        self.row_groups_read.add(sum(|file| file.row_groups_read));
+        self.row_groups_pruned
+            .add(sum(|file| file.row_groups_pruned));
     }
 }
 

@@ -29,11 +29,11 @@ impl<R: Read> Read for Counted<R> {
 }
 
 fn decompress(path: &str, reader: impl Read + Send + 'static) -> io::Result<Box<dyn Read + Send>> {
-    let path = path.to_ascii_lowercase();
-    if path.ends_with(".gz") {
+    let suffix = path.rsplit('.').next().unwrap_or_default();
+    if suffix.eq_ignore_ascii_case("gz") {
         let reader = BufReader::with_capacity(128 * 1024, reader);
         Ok(Box::new(flate2::bufread::MultiGzDecoder::new(reader)))
-    } else if path.ends_with(".zst") {
+    } else if suffix.eq_ignore_ascii_case("zst") {
         Ok(Box::new(zstd::stream::read::Decoder::new(reader)?))
     } else {
         Ok(Box::new(reader))
@@ -89,7 +89,7 @@ pub fn read(
         let reason = match read_line(&shape, &mut row, bytes, line.too_long) {
             Err(bad) => Some(bad),
             Ok(()) => match event_time(plan, &row) {
-                None => Some(("no_time", no_time_detail(plan))),
+                None => Some(("no_time", plan.no_time_detail())),
                 Some(micros) => {
                     report.saw(micros);
                     if plan.wants(micros) {
@@ -181,16 +181,6 @@ fn event_time(plan: &DecodePlan, row: &Row) -> Option<i64> {
             .format
             .parse_text(&text, source.zone.unwrap_or(plan.table.zone))
     })
-}
-
-fn no_time_detail(plan: &DecodePlan) -> String {
-    let form = &plan.table.form;
-    let names: Vec<_> = form
-        .time
-        .iter()
-        .map(|time| form.columns[time.column].name.as_str())
-        .collect();
-    format!("none of {} holds a time", names.join(", "))
 }
 
 fn record_identity(plan: &DecodePlan, row: &Row, micros: i64, line: &[u8]) -> u128 {

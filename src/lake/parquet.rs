@@ -257,27 +257,24 @@ fn block(
     let mut keep = Vec::with_capacity(rows);
     for (row, time) in times.iter().enumerate() {
         let place = first_row + row as i64 + 1;
-        match time {
-            Some(micros) => {
-                report.rows += 1;
-                report.saw(*micros);
-                report.in_window += u64::from(plan.focuses(*micros));
-                keep.push(plan.wants(*micros));
-            }
-            None => {
-                keep.push(false);
-                report.reject(BadRecord {
-                    file: file.object.path.clone(),
-                    line: place.unsigned_abs(),
-                    offset: 0,
-                    reason: "no_time",
-                    detail: "no time source holds a time".to_owned(),
-                    length: 0,
-                    text: None,
-                    base64: None,
-                });
-            }
+        if let Some(micros) = time {
+            report.rows += 1;
+            report.saw(*micros);
+            report.in_window += u64::from(plan.focuses(*micros));
+            keep.push(plan.wants(*micros));
+            continue;
         }
+        keep.push(false);
+        report.reject(BadRecord {
+            file: file.object.path.clone(),
+            line: place.unsigned_abs(),
+            offset: 0,
+            reason: "no_time",
+            detail: plan.no_time_detail(),
+            length: 0,
+            text: None,
+            base64: None,
+        });
     }
     let kept: Vec<usize> = (0..rows).filter(|row| keep[*row]).collect();
     let block = Block {

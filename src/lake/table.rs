@@ -212,7 +212,7 @@ impl Table {
             for folder in level.folders {
                 match values.with(regex, captures, &folder) {
                     Some(values) if wanted(&values) => {
-                        open.push((below(&folder), depth + 1, values))
+                        open.push((below(&folder), depth + 1, values));
                     }
                     Some(_) => listing.folders_pruned += 1,
                     None => {}

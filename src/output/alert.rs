@@ -303,7 +303,7 @@ fn hash(parts: &[&str]) -> String {
         hasher.update((part.len() as u64).to_le_bytes());
         hasher.update(part.as_bytes());
     }
-    super::hex(&hasher.finalize()[..16])
+    crate::hex(&hasher.finalize()[..16])
 }
 
 /// The schema of alert files: DESIGN.md, "Alert columns".

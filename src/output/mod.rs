@@ -13,14 +13,3 @@ pub use alert::Alert;
 pub use findings::Findings;
 pub use ledger::Ledger;
 pub use publish::Output;
-
-/// Bytes as lower-case hex digits.
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    bytes
-        .iter()
-        .fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-            let _ = write!(text, "{byte:02x}");
-            text
-        })
-}

@@ -115,7 +115,7 @@ impl Output {
         for (path, bytes) in files {
             self.put(path, bytes)?;
             let record = OutputRecord {
-                sha256: super::hex(&Sha256::digest(bytes)),
+                sha256: crate::hex(&Sha256::digest(bytes)),
                 size: bytes.len() as u64,
             };
             ledger.outputs.insert(path.clone(), record);

@@ -1,5 +1,6 @@
 //! Runs every file below `tests/slt` as SQL and compares the answers. Twice: once with batches of the usual size, once
-//! with batches of three rows, so that what is kept from batch to batch is tested too.
+//! with batches of three rows, so that what is kept from batch to batch is tested too. Files below `tests/slt/lake` run
+//! through the engine over the sample lake, names and windows included; the others over a bare session with our functions.
 //!
 //! `SLT_COMPLETE=1 cargo test slt` writes the answers found into the files; read the difference before keeping it.
 
@@ -11,7 +12,7 @@ use datafusion::arrow::datatypes::{DataType, SchemaRef};
 use datafusion::arrow::record_batch::RecordBatch;
 use datafusion::arrow::util::display::{ArrayFormatter, FormatOptions};
 use datafusion::error::DataFusionError;
-use datafusion::prelude::{SessionConfig, SessionContext};
+use datafusion::prelude::{DataFrame, SessionConfig, SessionContext};
 use futures::executor::block_on;
 use sqllogictest::{
     DB, DBOutput, DefaultColumnType, Runner, default_normalizer, default_validator,
@@ -29,10 +30,49 @@ fn context(batch_size: usize) -> Result<SessionContext, DataFusionError> {
     Ok(context)
 }
 
+/// The sample lake as the engine shows it, all time.
+fn lake(runtime: &Runtime) -> Result<Arc<lakehunt::engine::Session>, DataFusionError> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let open = || {
+        let content = lakehunt::hunt::Content::read(&root.join("sql"))?;
+        let lake = lakehunt::lake::Lake::open(&root.join("data/lake.yaml"), &content)?;
+        let engine = lakehunt::engine::Engine::new(Arc::new(lake), None)?;
+        runtime.block_on(engine.session(None, None))
+    };
+    open()
+        .map(Arc::new)
+        .map_err(|error| DataFusionError::External(Box::new(error)))
+}
+
 /// One file's database.
 struct Session {
-    context: SessionContext,
+    database: Database,
     runtime: Arc<Runtime>,
+}
+
+enum Database {
+    Functions(SessionContext),
+    Lake(Arc<lakehunt::engine::Session>),
+}
+
+impl Database {
+    async fn frame(&self, sql: &str) -> Result<DataFrame, DataFusionError> {
+        match self {
+            Self::Functions(context) => context.sql(sql).await,
+            Self::Lake(session) => {
+                let source = lakehunt::engine::SqlSource {
+                    path: PathBuf::from("<query>"),
+                    text: sql.to_owned(),
+                };
+                let frame = session.query(&source).await;
+                // With its hint, so that the files can hold us to our words.
+                frame.map_err(|error| {
+                    let hint = error.hint_text().unwrap_or_default();
+                    DataFusionError::Plan(format!("{error} hint: {hint}"))
+                })
+            }
+        }
+    }
 }
 
 impl DB for Session {
@@ -41,7 +81,7 @@ impl DB for Session {
 
     fn run(&mut self, sql: &str) -> Result<DBOutput<DefaultColumnType>, DataFusionError> {
         let (schema, batches) = self.runtime.block_on(async {
-            let frame = self.context.sql(sql).await?;
+            let frame = self.database.frame(sql).await?;
             let schema = SchemaRef::clone(frame.schema().inner());
             Ok::<_, DataFusionError>((schema, frame.collect().await?))
         })?;
@@ -114,10 +154,21 @@ fn files(folder: &Path, found: &mut Vec<PathBuf>) -> std::io::Result<()> {
     Ok(())
 }
 
-fn check(path: &Path, batch_size: usize, runtime: &Arc<Runtime>) -> Result<(), Box<dyn Error>> {
+fn check(
+    path: &Path,
+    batch_size: usize,
+    runtime: &Arc<Runtime>,
+    lake: &Arc<lakehunt::engine::Session>,
+) -> Result<(), Box<dyn Error>> {
     let mut runner = Runner::new(|| async {
+        let is_lake = path.parent().is_some_and(|folder| folder.ends_with("lake"));
+        let database = if is_lake {
+            Database::Lake(Arc::clone(lake))
+        } else {
+            Database::Functions(context(batch_size)?)
+        };
         Ok(Session {
-            context: context(batch_size)?,
+            database,
             runtime: Arc::clone(runtime),
         })
     });
@@ -141,10 +192,11 @@ fn slt() {
     files(&folder, &mut paths).unwrap();
     assert!(!paths.is_empty(), "no files in {}", folder.display());
     let runtime = Arc::new(Runtime::new().unwrap());
+    let lake = lake(&runtime).unwrap();
     let mut failures = Vec::new();
     for path in &paths {
         for batch_size in [8192, 3] {
-            if let Err(error) = check(path, batch_size, &runtime) {
+            if let Err(error) = check(path, batch_size, &runtime, &lake) {
                 failures.push(format!(
                     "{} (batches of {batch_size}):\n{error}",
                     path.display()
