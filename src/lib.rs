@@ -1,4 +1,48 @@
-//! lakehunt
+//! lakehunt runs threat hunts, written as SQL, over a data lake of Parquet and NDJSON: nightly, by hand, and over years
+//! of history. Built on Apache DataFusion.
+//!
+//! # The way through
+//! Data goes one way: **job → tile → tables → scan → hunts → findings → alerts → report**. Follow it in
+//! `commands/run.rs` (which tiles) and `commands/run_tile.rs` (one tile from plan to ledger).
+//!
+//! # The rooms
+//! A room imports only rooms below it in this list; `tests/it/tidy.rs` keeps it so.
+//!
+//! | room | what it is for |
+//! |---|---|
+//! | [`commands`] | one file a verb: arguments in, exit code out |
+//! | [`cli`] | clap types, no behaviour |
+//! | [`printer`] | the only place that writes to stdout or stderr |
+//! | [`report`] | pure: one [`report::Report`] in; JSON, Markdown, terminal text out |
+//! | [`history`] | reads what earlier runs left: which alerts are repeats |
+//! | [`output`] | findings, alerts, quarantine, ledger, and the protocol that publishes them whole and once |
+//! | [`engine`] | the only place a `SessionContext` is built: windows, views, names, plans, the shared scan |
+//! | [`lake`] | tables over files: listing by time, readers, flattening, quarantine, clock, identity, forms, views |
+//! | [`store`] | where bytes live: local disk, by the trait that buckets share |
+//! | [`functions`] | SQL functions, one file each; imports nothing else of the crate |
+//! | [`hunt`], [`job`] | hunts, front matter, library; jobs and their grids; no query engine |
+//! | [`sample`] | the seeded generator of the sample lake; imports nothing else of the crate |
+//! | [`time`] | windows, tiles, Splunk's relative time, cron; "now" is passed in |
+//! | [`error`] | errors that name file, line, column and a hint |
+//!
+//! # What holds everywhere
+//! 1. A tile's output is a pure function of hunts, lake and tile: the same bytes on every run, in any order of tiles.
+//!    No wall clock, no randomness, no result that depends on timing: files are decoded in parallel and handed on in
+//!    order of their paths, hunts run on one partition, findings are stored in a total order.
+//! 2. One shared scan gives what each hunt gives when it runs alone ([`engine::scan`]): tables take every filter as exact,
+//!    so that the leaves of all plans ([`lake::LakeScanExec`]) can be served by one pass.
+//! 3. A reader of the output sees whole files or nothing, and the ledger last ([`output::publish`]).
+//! 4. A broken line, file or hunt costs itself only, and is counted and located ([`lake::quarantine`]).
+//! 5. A regular expression means what the `regex` crate says, LIKE takes `\` literally, whichever rule of the optimizer
+//!    runs ([`functions`]); names without quotes ignore case ([`engine::names`]).
+//! 6. Hunts contain no time. The engine scopes every table they read to `[start - lookback, end)`, and a finding counts
+//!    in the tile that holds its `last_seen`.
+//! 7. "No findings" and "no data" are different answers.
+//!
+//! # Adding to it
+//! - a hunt: a `.sql` file below `sql/hunts`, no Rust (README, "Write a hunt");
+//! - a raw shape: `sql/forms/<form>.yaml`, and `sql/views/<category>/<form>.sql` for each view it can feed;
+//! - a SQL function: see [`functions`].
 
 pub mod cli;
 pub mod commands;

@@ -44,9 +44,20 @@ pub(super) fn bytes(number: u64) -> String {
     format!("{}.{} {unit}", number / size, number % size * 10 / size)
 }
 
-/// RFC 3339 with `Z`, with fractions of a second only where there are some.
+/// An instant for people: RFC 3339 to the second. The exact one is in the JSON and in the alert files.
 pub(super) fn instant(time: DateTime<Utc>) -> String {
-    time.to_rfc3339_opts(SecondsFormat::AutoSi, true)
+    time.to_rfc3339_opts(SecondsFormat::Secs, true)
+}
+
+/// From first to last: the day once, and one instant where both are the same to the second.
+pub(super) fn span(first: DateTime<Utc>, last: DateTime<Utc>) -> String {
+    if first.timestamp() == last.timestamp() {
+        instant(first)
+    } else if first.date_naive() == last.date_naive() {
+        format!("{} to {}", instant(first), last.format("%H:%M:%SZ"))
+    } else {
+        format!("{} to {}", instant(first), instant(last))
+    }
 }
 
 #[cfg(test)]
@@ -68,9 +79,15 @@ mod tests {
             instant(time("2026-01-03T00:00:00Z")),
             "2026-01-03T00:00:00Z"
         );
+        let noon = time("2026-01-03T12:00:00.5Z");
+        assert_eq!(span(noon, noon), "2026-01-03T12:00:00Z");
         assert_eq!(
-            instant(time("2026-01-03T00:00:00.5Z")),
-            "2026-01-03T00:00:00.500Z"
+            span(noon, time("2026-01-03T12:00:07Z")),
+            "2026-01-03T12:00:00Z to 12:00:07Z"
+        );
+        assert_eq!(
+            span(noon, time("2026-01-04T00:00:00Z")),
+            "2026-01-03T12:00:00Z to 2026-01-04T00:00:00Z"
         );
     }
 }

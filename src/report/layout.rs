@@ -122,7 +122,7 @@ impl Text {
 
     /// A line under the title of an alert.
     pub(super) fn indented(&mut self, text: &str) {
-        self.line(&[("               ", Paint::Plain), (text, Paint::Plain)]);
+        self.line(&[("    ", Paint::Plain), (text, Paint::Plain)]);
     }
 
     /// Lines of their own after a blank one, or nothing.

@@ -5,7 +5,7 @@
 //! Nothing here may depend on where or when it is made: the file must be the same after a rerun.
 
 use super::escape::{code, prose, technique};
-use super::figures::{amount, bytes, count, grouped, instant};
+use super::figures::{amount, bytes, count, grouped, instant, span};
 use super::{AlertReport, Answer, Entity, HuntReport, HuntState, Report, TableReport};
 
 /// How many alerts a ticket shows; the rest is in the JSON form beside it. A hundred stay below what trackers accept.
@@ -106,9 +106,8 @@ fn one_alert(page: &mut Page, number: usize, alert: &AlertReport) {
         }
     }
     page.line(&format!(
-        "- When: {} to {} ({}, {})",
-        instant(alert.first_seen),
-        instant(alert.last_seen),
+        "- When: {} ({}, {})",
+        span(alert.first_seen, alert.last_seen),
         amount(alert.event_count, "event"),
         amount(alert.finding_count, "finding")
     ));
@@ -374,7 +373,7 @@ mod tests {
         - Message: `5 commands through \\127.0.0.1\ADMIN$\__1767 on WS-01`
         - Who: user `CORP\anna`
         - Where: host `WS-01`
-        - When: 2026-01-03T10:00:00Z to 2026-01-03T10:05:00.250Z (5 events, 1 finding)
+        - When: 2026-01-03T10:00:00Z to 10:05:00Z (5 events, 1 finding)
         - Risk: 64
         - Techniques: [T1047](https://attack.mitre.org/techniques/T1047/), [T1021.002](https://attack.mitre.org/techniques/T1021/002/)
         - Evidence:
@@ -387,7 +386,7 @@ mod tests {
         - Message: `5 commands through \\127.0.0.1\ADMIN$\__1767 on WS-01`
         - Who: user `CORP\anna`
         - Where: host `WS-01`
-        - When: 2026-01-03T10:00:00Z to 2026-01-03T10:05:00.250Z (5 events, 1 finding)
+        - When: 2026-01-03T10:00:00Z to 10:05:00Z (5 events, 1 finding)
         - Techniques: [T1047](https://attack.mitre.org/techniques/T1047/), [T1021.002](https://attack.mitre.org/techniques/T1021/002/)
         - Evidence:
           - `sysmon`, file `day=2026-01-03/a.ndjson.gz`, row 12
@@ -399,7 +398,7 @@ mod tests {
         - Message: `5 commands through \\127.0.0.1\ADMIN$\__1767 on WS-01`
         - Who: user `CORP\anna`
         - Where: host `WS-01`
-        - When: 2026-01-03T10:00:00Z to 2026-01-03T10:05:00.250Z (5 events, 1 finding)
+        - When: 2026-01-03T10:00:00Z to 10:05:00Z (5 events, 1 finding)
         - Risk: 64
         - Techniques: [T1047](https://attack.mitre.org/techniques/T1047/), [T1021.002](https://attack.mitre.org/techniques/T1021/002/)
         - Excepted by: `backup server`

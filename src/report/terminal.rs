@@ -7,7 +7,7 @@ use std::time::Duration;
 
 pub use super::layout::Style;
 
-use super::figures::{amount, bytes, count, grouped, instant};
+use super::figures::{amount, bytes, count, grouped, instant, span};
 use super::layout::{Grid, Paint, Text};
 use super::{AlertReport, Answer, HuntReport, HuntState, Report, TableReport, WORST_FIRST};
 
@@ -94,7 +94,7 @@ fn one_alert(text: &mut Text, alert: &AlertReport) {
     }
     text.line(&[
         (
-            &format!("{:<13}  ", alert.level.as_str().to_uppercase()),
+            &format!("{:<8}  ", alert.level.as_str().to_uppercase()),
             Paint::Level(alert.level),
         ),
         (&alert.title, Paint::Bold),
@@ -110,9 +110,8 @@ fn one_alert(text: &mut Text, alert: &AlertReport) {
     }
     text.indented(&alert.message);
     text.indented(&format!(
-        "{} to {}, {}, hunt {}",
-        instant(alert.first_seen),
-        instant(alert.last_seen),
+        "{}, {}, hunt {}",
+        span(alert.first_seen, alert.last_seen),
         amount(alert.event_count, "event"),
         alert.hunt
     ));
@@ -368,20 +367,20 @@ mod tests {
         nightly  2026-01-03T00:00:00Z to 2026-01-04T00:00:00Z  lake ../data/lake.yaml
         1 new alert (1 critical), 1 repeat, 1 excepted; 1 hunt failed; 1 hunt partial; 1 hunt had no data; 1 file lost
 
-        CRITICAL       Suspected WMIExec abuse  risk 64  new
-                       host WS-01, user CORP\anna
-                       5 commands through \\127.0.0.1\ADMIN$\__1767 on WS-01
-                       2026-01-03T10:00:00Z to 2026-01-03T10:05:00.250Z, 5 events, hunt wmiexec
+        CRITICAL  Suspected WMIExec abuse  risk 64  new
+            host WS-01, user CORP\anna
+            5 commands through \\127.0.0.1\ADMIN$\__1767 on WS-01
+            2026-01-03T10:00:00Z to 10:05:00Z, 5 events, hunt wmiexec
 
-        MEDIUM         Suspected WMIExec abuse  repeat
-                       host WS-01, user CORP\anna
-                       5 commands through \\127.0.0.1\ADMIN$\__1767 on WS-01
-                       2026-01-03T10:00:00Z to 2026-01-03T10:05:00.250Z, 5 events, hunt wmiexec
+        MEDIUM    Suspected WMIExec abuse  repeat
+            host WS-01, user CORP\anna
+            5 commands through \\127.0.0.1\ADMIN$\__1767 on WS-01
+            2026-01-03T10:00:00Z to 10:05:00Z, 5 events, hunt wmiexec
 
-        HIGH           Suspected WMIExec abuse  risk 64  excepted by backup server
-                       host WS-01, user CORP\anna
-                       5 commands through \\127.0.0.1\ADMIN$\__1767 on WS-01
-                       2026-01-03T10:00:00Z to 2026-01-03T10:05:00.250Z, 5 events, hunt wmiexec
+        HIGH      Suspected WMIExec abuse  risk 64  excepted by backup server
+            host WS-01, user CORP\anna
+            5 commands through \\127.0.0.1\ADMIN$\__1767 on WS-01
+            2026-01-03T10:00:00Z to 10:05:00Z, 5 events, hunt wmiexec
 
         hunt       level   findings  new  repeat  excepted  answer
         logons     high           0    0       0         0  no findings in what was read

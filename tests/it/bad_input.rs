@@ -341,7 +341,7 @@ fn bad_times_in_a_job() {
             "bad_since",
             "2026-01-01T00:00:00Z",
             "yesterday",
-            ["jobs/night.yaml:4:8", "yesterday"],
+            ["jobs/night.yaml:4:8", "hint"],
         ),
         (
             "bad_suppress",
@@ -353,13 +353,29 @@ fn bad_times_in_a_job() {
             "bad_memory",
             "output:",
             "limits: {memory: 2 elephants}\noutput:",
-            ["jobs/night.yaml:6:", "2 elephants"],
+            ["jobs/night.yaml:6:", "hint: write it as 2GiB"],
         ),
     ] {
         let workspace = with_job(|job| job.replace(from, to));
         faults.push(refused(snapshot, &workspace, &RUN, &words));
     }
     no_faults(faults);
+}
+
+#[test]
+fn the_place_of_a_bad_time_is_its_own_line() {
+    let workspace = with_job(|job| {
+        job.replace(
+            "grid: {cron: \"0 2 * * *\", earliest: \"-1d@d\", latest: \"@d\"}",
+            "grid:\n  cron: \"0 2 * * *\"\n  earliest: \"-1dd@d\"\n  latest: \"@d\"",
+        )
+    });
+    no_faults([refused(
+        "bad_earliest_in_a_block",
+        &workspace,
+        &RUN,
+        &["jobs/night.yaml:5:"],
+    )]);
 }
 
 #[test]
@@ -567,7 +583,8 @@ fn sql_that_a_hunt_may_not_have() {
         (
             "bad_syntax",
             "SELECT event_time\nFORM process_creation",
-            &["sql/hunts/broken.sql:9:"],
+            // The place is said once.
+            &["found: process_creation\n  --> sql/hunts/broken.sql:9:6"],
         ),
         (
             "bad_unclosed_text",
@@ -602,7 +619,7 @@ fn bad_values_in_a_hunt() {
         (
             "bad_types",
             "SELECT event_time\nFROM process_creation\nWHERE event_time > 5 AND host_name + 1 = true",
-            &["sql/hunts/broken.sql"],
+            &["sql/hunts/broken.sql:10:"],
         ),
         (
             "bad_no_time",

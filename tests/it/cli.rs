@@ -1,1 +1,605 @@
+//! The command line as a user meets it: help, listings, runs, windows, streams and colour.
 
+use std::collections::BTreeSet;
+use std::fs;
+use std::io::Read as _;
+use std::process::{Command, Stdio};
+
+use insta_cmd::assert_cmd_snapshot;
+use serde_json::Value;
+
+use crate::workspace::{BINARY, JOB, Workspace, event_at};
+
+/// The command ends with this code, and prints what the snapshot says.
+fn shown(snapshot: &str, workspace: &Workspace, arguments: &[&str]) {
+    workspace
+        .settings()
+        .bind(|| assert_cmd_snapshot!(snapshot, workspace.command(arguments)));
+}
+
+#[test]
+fn help_has_examples_everywhere() {
+    let workspace = Workspace::empty();
+    for (snapshot, arguments) in [
+        ("help", &["--help"][..]),
+        ("help_run", &["run", "--help"]),
+        ("help_hunts", &["hunts", "--help"]),
+        ("help_hunts_list", &["hunts", "list", "--help"]),
+        ("help_hunts_show", &["hunts", "show", "--help"]),
+        ("help_tables", &["tables", "--help"]),
+        ("help_sample", &["sample", "--help"]),
+        ("help_completions", &["completions", "--help"]),
+    ] {
+        let printed = workspace.succeed(arguments);
+        assert_eq!(printed.stderr, "");
+        shown(snapshot, &workspace, arguments);
+        assert!(
+            printed.stdout.contains("Example"),
+            "{arguments:?} has no example:\n{}",
+            printed.stdout
+        );
+    }
+}
+
+#[test]
+fn version() {
+    shown("version", &Workspace::empty(), &["--version"]);
+}
+
+#[test]
+fn hunts_are_listed() {
+    let workspace = Workspace::of_repository();
+    shown("hunts_list", &workspace, &["hunts", "list"]);
+    shown(
+        "hunts_list_markdown",
+        &workspace,
+        &["hunts", "list", "--format", "markdown"],
+    );
+    shown(
+        "hunts_list_json",
+        &workspace,
+        &["hunts", "list", "--format", "json"],
+    );
+    shown(
+        "hunts_list_tag",
+        &workspace,
+        &["hunts", "list", "--tag", "attack.t1220"],
+    );
+    let listed = workspace
+        .succeed(&["hunts", "list", "--format", "json"])
+        .json();
+    let names: Vec<_> = listed
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|hunt| hunt["name"].as_str().unwrap())
+        .collect();
+    assert!(
+        names.is_sorted() && names.contains(&"wmiexec_logscale"),
+        "{names:?}"
+    );
+}
+
+#[test]
+fn a_hunt_is_shown() {
+    let workspace = Workspace::of_repository();
+    shown("hunts_show", &workspace, &["hunts", "show", "wmic_format"]);
+    shown(
+        "hunts_show_parameters",
+        &workspace,
+        &["hunts", "show", "wmiexec_shared_output_file"],
+    );
+    shown(
+        "hunts_show_source",
+        &workspace,
+        &["hunts", "show", "wmiexec_logscale", "--source"],
+    );
+    let shown = workspace
+        .succeed(&["hunts", "show", "wmic_format", "--format", "json"])
+        .json();
+    assert_eq!(shown["name"], "wmic_format");
+    assert_eq!(shown["front_matter"]["key"][0], "host_id");
+    assert!(shown["sql"].as_str().unwrap().starts_with("SELECT"));
+    let source = [
+        "hunts",
+        "show",
+        "wmiexec_logscale",
+        "--source",
+        "--format",
+        "json",
+    ];
+    assert_eq!(workspace.succeed(&source).json()["language"], "LogScale");
+}
+
+#[test]
+fn without_a_sql_folder_the_shipped_hunts_are_there() {
+    let printed = Workspace::empty().succeed(&["hunts", "list"]);
+    assert!(printed.stdout.contains("wmic_format"), "{}", printed.stdout);
+}
+
+#[test]
+fn tables_of_the_sample_lake() {
+    let workspace = Workspace::of_repository();
+    shown("tables", &workspace, &["tables"]);
+    shown(
+        "tables_one",
+        &workspace,
+        &["tables", "nxlog", "--lake", "data/lake.yaml"],
+    );
+    let tables = workspace
+        .succeed(&["tables", "--format", "json", "--quiet"])
+        .json();
+    let answers = workspace.json("data/answers.json");
+    let tables = tables.as_array().unwrap();
+    assert_eq!(tables.len(), answers["rows"].as_object().unwrap().len());
+    for table in tables {
+        let days = answers["rows"][table["name"].as_str().unwrap()]
+            .as_object()
+            .unwrap();
+        let lines: u64 = days
+            .values()
+            .map(|day| day["lines"].as_u64().unwrap())
+            .sum();
+        let read = table["events"].as_u64().unwrap() + table["rejected"].as_u64().unwrap();
+        let twice = if table["name"] == "sysmon" {
+            answers["duplicates"].as_array().unwrap().len() as u64
+        } else {
+            0
+        };
+        // Later copies of a record are no events.
+        assert!(
+            read == lines || read + twice == lines,
+            "{table}: {read} of {lines}"
+        );
+        assert!(!table["columns"].as_array().unwrap().is_empty());
+    }
+}
+
+#[test]
+fn the_nightly_job() {
+    let workspace = Workspace::of_repository();
+    shown("run_nightly", &workspace, &["run", "jobs/nightly.yaml"]);
+    let summary = "out/summary/nightly/20260103T000000Z_20260104T000000Z.";
+    let report = workspace.json(&format!("{summary}json"));
+    assert!(
+        fs::read_to_string(workspace.path(&format!("{summary}md")))
+            .unwrap()
+            .starts_with('#')
+    );
+    let printed = workspace.succeed(&["run", "jobs/nightly.yaml", "--quiet"]);
+    assert_eq!(printed.stderr, "", "quiet says nothing");
+    for alert in report["alerts"].as_array().unwrap() {
+        // First and last seen in full: a time that is cut is of no use.
+        for time in ["first_seen", "last_seen"] {
+            let time = alert[time].as_str().unwrap();
+            let to_the_second = &time[.."2026-01-01T00:00:00".len()];
+            assert!(
+                printed.stdout.contains(to_the_second),
+                "{time} is not shown:\n{}",
+                printed.stdout
+            );
+        }
+    }
+}
+
+#[test]
+fn a_run_as_json_is_one_document() {
+    let workspace = Workspace::with_one_table();
+    let printed = workspace.succeed(&["run", "jobs/night.yaml", "--format", "json"]);
+    let report = printed.json();
+    assert_eq!(report["job"], "night");
+    assert_eq!(report["alerts"][0]["hunt"], "wmic_format");
+    assert_eq!(printed.stderr, "");
+    let stored = workspace.json("out/summary/night/20260101T000000Z_20260102T000000Z.json");
+    assert_eq!(report, stored, "what is printed is what is stored");
+    // Several tiles are still one document.
+    let range = [
+        "run",
+        "jobs/night.yaml",
+        "--format",
+        "json",
+        "--from",
+        "2026-01-01",
+        "--to",
+        "2026-01-03",
+    ];
+    assert_eq!(
+        workspace.succeed(&range).json().as_array().unwrap().len(),
+        2
+    );
+}
+
+#[test]
+fn a_run_as_markdown() {
+    let workspace = Workspace::with_one_table();
+    let printed = workspace.succeed(&["run", "jobs/night.yaml", "--format", "markdown"]);
+    let stored = workspace.path("out/summary/night/20260101T000000Z_20260102T000000Z.md");
+    assert_eq!(printed.stdout, fs::read_to_string(stored).unwrap());
+    shown(
+        "run_markdown",
+        &workspace,
+        &["run", "jobs/night.yaml", "--format", "markdown"],
+    );
+}
+
+#[test]
+fn colour_only_where_it_is_asked_for() {
+    let workspace = Workspace::with_one_table();
+    let run = |arguments: &[&str], variable: Option<(&str, &str)>| {
+        let mut command = workspace.command(&[&["run", "jobs/night.yaml"], arguments].concat());
+        command.envs(variable);
+        let output = command.output().unwrap();
+        assert!(output.status.success());
+        output.stdout.contains(&0x1b)
+    };
+    assert!(!run(&[], None), "a pipe");
+    assert!(run(&["--color", "always"], None));
+    assert!(run(&[], Some(("CLICOLOR_FORCE", "1"))));
+    assert!(!run(&["--color", "never"], Some(("CLICOLOR_FORCE", "1"))));
+    assert!(!run(&["--color", "auto"], Some(("NO_COLOR", "1"))));
+    assert!(
+        run(&["--color", "always"], Some(("NO_COLOR", "1"))),
+        "the flag comes first"
+    );
+    assert!(
+        !run(&["--color", "always", "--format", "json"], None),
+        "data has no colour"
+    );
+}
+
+#[test]
+fn completions_for_bash() {
+    let printed = Workspace::empty().succeed(&["completions", "bash"]);
+    assert!(printed.stdout.starts_with("_lakehunt()"));
+    assert_eq!(printed.stderr, "");
+    for word in ["nightly", "wmic"] {
+        assert!(!printed.stdout.contains(word));
+    }
+    let mut bash = Command::new("bash")
+        .arg("-n")
+        .stdin(Stdio::piped())
+        .spawn()
+        .unwrap();
+    std::io::Write::write_all(&mut bash.stdin.take().unwrap(), printed.stdout.as_bytes()).unwrap();
+    assert!(bash.wait().unwrap().success(), "bash reads it");
+}
+
+#[test]
+fn a_reader_that_has_seen_enough_is_no_error() {
+    let workspace = Workspace::with_one_table();
+    for arguments in [
+        &["run", "jobs/night.yaml"][..],
+        &["run", "jobs/night.yaml", "--format", "json"],
+        &["hunts", "list"],
+        &["hunts", "show", "wmic_format"],
+        &["completions", "bash"],
+        &["tables", "--lake", "lake/lake.yaml"],
+        &["--help"],
+    ] {
+        let mut child = workspace
+            .command(arguments)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        // Closed before anything is written.
+        drop(child.stdout.take());
+        let mut talk = String::new();
+        child
+            .stderr
+            .take()
+            .unwrap()
+            .read_to_string(&mut talk)
+            .unwrap();
+        let status = child.wait().unwrap();
+        assert_eq!(
+            (status.code(), talk.as_str()),
+            (Some(0), ""),
+            "{arguments:?}"
+        );
+    }
+    assert!(
+        workspace.published("out").len() > 2,
+        "the tile is published all the same"
+    );
+    let script =
+        format!("'{BINARY}' hunts show wmiexec_logscale | head -1; echo ${{PIPESTATUS[0]}}");
+    let output = Command::new("bash").args(["-c", &script]).output().unwrap();
+    let printed = String::from_utf8(output.stdout).unwrap();
+    assert!(printed.ends_with("\n0\n"), "{printed}");
+}
+
+#[test]
+fn a_sample_is_the_same_for_a_seed() {
+    let workspace = Workspace::empty();
+    let options = ["--events", "1500", "--seed", "5"];
+    shown(
+        "sample",
+        &workspace,
+        &[&["sample", "one"][..], &options].concat(),
+    );
+    workspace.succeed(&[&["sample", "two"][..], &options].concat());
+    workspace.succeed(&["sample", "other", "--events", "1500", "--seed", "6"]);
+    let one = workspace.hashes("one");
+    assert!(one.len() > 20, "{one:?}");
+    assert_eq!(one, workspace.hashes("two"));
+    assert_ne!(one, workspace.hashes("other"));
+    workspace.succeed(&[&["sample", "other"][..], &options].concat());
+    assert_eq!(
+        one,
+        workspace.hashes("other"),
+        "a sample is made anew in its folder"
+    );
+}
+
+#[test]
+fn the_committed_sample_is_what_sample_writes() {
+    let workspace = Workspace::of_repository();
+    workspace.succeed(&[
+        "sample", "again", "--days", "3", "--events", "20000", "--seed", "1",
+    ]);
+    let mut committed = workspace.hashes("data");
+    committed.retain(|path, _| !path.starts_with("expected/"));
+    let again = workspace.hashes("again");
+    let differing: Vec<_> = again
+        .iter()
+        .filter(|(path, hash)| committed.get(*path) != Some(*hash))
+        .collect();
+    assert!(
+        differing.is_empty() && again.len() == committed.len(),
+        "{differing:?}"
+    );
+}
+
+/// A job over three days with one hit a day.
+fn three_days() -> Workspace {
+    let workspace = Workspace::with_one_table();
+    for day in 1..=3 {
+        let line = event_at(
+            &format!("2026-01-0{day} 10:00:00.000"),
+            day,
+            &format!("wmic os get /format:csv {day}"),
+        );
+        workspace.write(&format!("lake/events/day=2026-01-0{day}/good.ndjson"), line);
+    }
+    workspace.write(
+        "jobs/night.yaml",
+        JOB.replace("2026-01-02T02", "2026-01-04T02"),
+    );
+    workspace
+}
+
+/// The windows below an output's ledger.
+fn tiles(workspace: &Workspace, output: &str) -> Vec<String> {
+    let hashes = workspace.hashes(&format!("{output}/ledger/night"));
+    hashes
+        .keys()
+        .map(|path| path.trim_end_matches(".json").to_owned())
+        .collect()
+}
+
+const FIRST: &str = "20260101T000000Z_20260102T000000Z";
+const SECOND: &str = "20260102T000000Z_20260103T000000Z";
+const THIRD: &str = "20260103T000000Z_20260104T000000Z";
+
+#[test]
+fn without_a_window_the_newest_complete_tile() {
+    let workspace = three_days();
+    workspace.succeed(&["run", "jobs/night.yaml"]);
+    assert_eq!(tiles(&workspace, "out"), [THIRD]);
+    workspace.succeed(&["run", "jobs/night.yaml", "--at", "2026-01-03T12:00:00Z"]);
+    assert_eq!(tiles(&workspace, "out"), [SECOND, THIRD]);
+}
+
+#[test]
+fn a_range_on_the_grid_means_its_tiles() {
+    let workspace = three_days();
+    let printed = workspace.succeed(&[
+        "run",
+        "jobs/night.yaml",
+        "--from",
+        "2026-01-01",
+        "--to",
+        "2026-01-04",
+    ]);
+    assert_eq!(tiles(&workspace, "out"), [FIRST, SECOND, THIRD]);
+    let heads = printed
+        .stdout
+        .lines()
+        .filter(|line| line.starts_with("night  2026-01-0"));
+    assert_eq!(heads.count(), 3, "a summary a tile:\n{}", printed.stdout);
+    assert_eq!(workspace.alerts("out").len(), 3);
+    assert!(workspace.hashes("out/adhoc").is_empty());
+}
+
+#[test]
+fn relative_times_and_last_mean_tiles_too() {
+    for (flags, expected) in [
+        (
+            &["--earliest", "-2d@d", "--latest", "@d"][..],
+            &[SECOND, THIRD][..],
+        ),
+        (
+            &[
+                "--earliest",
+                "-1d@d",
+                "--latest",
+                "@d",
+                "--at",
+                "2026-01-02T13:00:00Z",
+            ],
+            &[FIRST],
+        ),
+        (
+            &["--last", "24h", "--at", "2026-01-03T00:00:00Z"],
+            &[SECOND],
+        ),
+        (
+            &[
+                "--from",
+                "2026-01-02T00:00:00Z",
+                "--to",
+                "2026-01-03T01:00:00+01:00",
+            ],
+            &[SECOND],
+        ),
+    ] {
+        let workspace = three_days();
+        workspace.succeed(&[&["run", "jobs/night.yaml"], flags].concat());
+        assert_eq!(tiles(&workspace, "out"), expected, "{flags:?}");
+    }
+}
+
+#[test]
+fn a_range_off_the_grid_is_written_aside() {
+    for (flags, window) in [
+        (
+            &[
+                "--from",
+                "2026-01-01T06:00:00Z",
+                "--to",
+                "2026-01-02T18:00:00Z",
+            ][..],
+            "20260101T060000Z_20260102T180000Z",
+        ),
+        (&["--last", "36h"], "20260102T140000Z_20260104T020000Z"),
+        (
+            &["--earliest", "-2d@d"],
+            "20260102T000000Z_20260104T020000Z",
+        ),
+    ] {
+        let workspace = three_days();
+        let printed = workspace.succeed(&[&["run", "jobs/night.yaml"], flags].concat());
+        assert!(
+            printed.stderr.contains("not a range of tiles"),
+            "{}",
+            printed.stderr
+        );
+        let written = workspace.hashes("out");
+        assert!(
+            !written.is_empty() && written.keys().all(|path| path.starts_with("adhoc/")),
+            "{written:?}"
+        );
+        assert_eq!(tiles(&workspace, "out/adhoc"), [window], "{flags:?}");
+        assert_eq!(workspace.alerts("out/adhoc").len(), 2, "{flags:?}");
+    }
+    let workspace = three_days();
+    shown(
+        "run_off_the_grid",
+        &workspace,
+        &[
+            "run",
+            "jobs/night.yaml",
+            "--from",
+            "2026-01-01T06:00:00Z",
+            "--to",
+            "2026-01-02T18:00:00Z",
+        ],
+    );
+}
+
+#[test]
+fn a_window_before_all_data_is_no_data() {
+    let workspace = three_days();
+    workspace.write(
+        "jobs/night.yaml",
+        JOB.replace("since: 2026-01-01", "since: 2025-01-01"),
+    );
+    let arguments = [
+        "run",
+        "jobs/night.yaml",
+        "--from",
+        "2025-06-01",
+        "--to",
+        "2025-06-02",
+    ];
+    shown("run_no_data", &workspace, &arguments);
+    assert!(workspace.alerts("out").is_empty());
+}
+
+#[test]
+fn a_subset_of_hunts_leaves_the_others_alone() {
+    let workspace = Workspace::of_repository();
+    workspace.succeed(&["run", "jobs/nightly.yaml"]);
+    let before = workspace.hashes("out");
+    workspace.succeed(&["run", "jobs/nightly.yaml", "--hunt", "wmic_format"]);
+    assert_eq!(
+        before,
+        workspace.hashes("out"),
+        "a rerun of one hunt changes nothing, not even the summary"
+    );
+    // A hunt that is not among the job's adds its own.
+    workspace.succeed(&[
+        "run",
+        "jobs/nightly.yaml",
+        "--hunt",
+        "wmiexec_logscale",
+        "--hunt",
+        "wmic_format",
+    ]);
+    let after = workspace.published("out");
+    for (path, hash) in &before {
+        let is_result = path.starts_with("alerts/")
+            || path.starts_with("findings/")
+            || path.starts_with("quarantine/");
+        assert!(
+            !is_result || after.get(path) == Some(hash),
+            "{path} changed"
+        );
+    }
+    let ledger = workspace.json("out/ledger/nightly/20260103T000000Z_20260104T000000Z.json");
+    let hunts: BTreeSet<_> = ledger["hunts"]
+        .as_object()
+        .unwrap()
+        .keys()
+        .map(String::as_str)
+        .collect();
+    assert_eq!(hunts.len(), 5, "{hunts:?}");
+    let outputs = ledger["outputs"].as_object().unwrap();
+    let files = after.keys().filter(|path| !path.starts_with("ledger/"));
+    assert!(
+        files.eq(outputs.keys().collect::<BTreeSet<_>>()),
+        "the ledger lists what is there"
+    );
+}
+
+#[test]
+fn fail_on_a_level() {
+    let workspace = Workspace::with_one_table();
+    for (level, code) in [("informational", 3), ("low", 3), ("medium", 0)] {
+        let printed = workspace.run(&["run", "jobs/night.yaml", "--fail-on", level]);
+        assert_eq!(printed.code, code, "{level}");
+    }
+}
+
+#[test]
+fn explain_shows_plans_and_writes_nothing() {
+    let workspace = Workspace::with_one_table();
+    let printed = workspace.succeed(&["run", "jobs/night.yaml", "--explain"]);
+    assert!(
+        printed.stdout.starts_with("wmic_format\n"),
+        "{}",
+        printed.stdout
+    );
+    assert!(workspace.hashes("out").is_empty());
+}
+
+#[test]
+fn a_lake_and_an_output_of_the_command_line() {
+    let workspace = Workspace::with_one_table();
+    fs::rename(workspace.path("lake"), workspace.path("elsewhere")).unwrap();
+    let arguments = [
+        "run",
+        "jobs/night.yaml",
+        "--lake",
+        "elsewhere/lake.yaml",
+        "--output",
+        "there/below",
+    ];
+    let report = workspace
+        .succeed(&[&arguments[..], &["--format", "json"]].concat())
+        .json();
+    assert_eq!(report["lake"], Value::from("elsewhere/lake.yaml"));
+    assert_eq!(workspace.alerts("there/below").len(), 1);
+    assert!(!workspace.path("out").exists());
+}

@@ -3,9 +3,11 @@
 mod answers;
 mod bad_input;
 mod cli;
+mod fixtures;
 mod lake;
-mod publish;
 mod one_scan;
+mod publish;
+mod real_telemetry;
 mod slt;
 mod tidy;
 mod workspace;

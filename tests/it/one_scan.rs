@@ -36,7 +36,11 @@ fn texts() -> impl Strategy<Value = String> {
 }
 
 fn rows() -> impl Strategy<Value = Vec<Row>> {
-    let row = (0..7200_i64, proptest::option::of(-3..4_i64), proptest::option::of(texts()));
+    let row = (
+        0..7200_i64,
+        proptest::option::of(-3..4_i64),
+        proptest::option::of(texts()),
+    );
     proptest::collection::vec(row, 0..40)
 }
 
@@ -114,7 +118,9 @@ fn queries(predicate: &str) -> [String; 4] {
              WHERE {}",
             qualify(predicate)
         ),
-        format!("SELECT max(event_time) AS last_seen, count(*) AS c FROM t WHERE n IN (SELECT n FROM t WHERE {predicate})"),
+        format!(
+            "SELECT max(event_time) AS last_seen, count(*) AS c FROM t WHERE n IN (SELECT n FROM t WHERE {predicate})"
+        ),
         format!(
             "SELECT n, max(event_time) AS last_seen, count(DISTINCT s) AS d, min(s) AS m FROM t WHERE {predicate} GROUP BY n ORDER BY n"
         ),
@@ -152,28 +158,69 @@ fn shared(rows: &[Row], predicates: &[String], scope: Window) -> Vec<Result<Stri
     tokio::runtime::Runtime::new().unwrap().block_on(async {
         let session = Arc::new(engine.session(Some(scope), Some(scope)).await.unwrap());
         let mut planned = Vec::new();
-        for (index, sql) in predicates.iter().flat_map(|predicate| queries(predicate)).enumerate() {
+        for (index, sql) in predicates
+            .iter()
+            .flat_map(|predicate| queries(predicate))
+            .enumerate()
+        {
             let hunt = hunt(index, sql);
-            let plan = session.plan_hunt(&hunt, &lake, chrono::Duration::zero(), &BTreeMap::new()).await;
+            let plan = session
+                .plan_hunt(&hunt, &lake, chrono::Duration::zero(), &BTreeMap::new())
+                .await;
             planned.push(plan.unwrap_or_else(|error| panic!("{}: {error}", hunt.sql)));
         }
         let session_of = |_| Arc::clone(&session);
-        let (outcomes, _) = engine.run(&session_of, &planned, scope, Duration::from_secs(60), &|_, _| {}).await.unwrap();
-        let shown = |batches: Vec<RecordBatch>| pretty_format_batches(&batches).unwrap().to_string();
-        outcomes.into_iter().map(|outcome| outcome.rows.map(shown)).collect()
+        let (outcomes, _) = engine
+            .run(
+                &session_of,
+                &planned,
+                scope,
+                Duration::from_secs(60),
+                &|_, _| {},
+            )
+            .await
+            .unwrap();
+        let shown =
+            |batches: Vec<RecordBatch>| pretty_format_batches(&batches).unwrap().to_string();
+        outcomes
+            .into_iter()
+            .map(|outcome| outcome.rows.map(shown))
+            .collect()
     })
 }
 
-#[expect(clippy::disallowed_methods, reason = "the oracle is a plain DataFusion session")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the oracle is a plain DataFusion session"
+)]
 fn alone(rows: &[Row], predicates: &[String], scope: Window) -> Vec<Result<String, String>> {
-    let inside: Vec<_> = rows.iter().filter(|row| scope.contains(window((row.0, row.0 + 1)).start)).collect();
+    let inside: Vec<_> = rows
+        .iter()
+        .filter(|row| scope.contains(window((row.0, row.0 + 1)).start))
+        .collect();
     let times = inside.iter().map(|row| (START + row.0) * 1_000_000);
     let columns: Vec<(&str, ArrayRef)> = vec![
-        ("event_time", Arc::new(TimestampMicrosecondArray::from_iter_values(times).with_timezone("UTC"))),
-        ("n", Arc::new(inside.iter().map(|row| row.1).collect::<Int64Array>())),
-        ("s", Arc::new(inside.iter().map(|row| row.2.clone()).collect::<StringArray>())),
+        (
+            "event_time",
+            Arc::new(TimestampMicrosecondArray::from_iter_values(times).with_timezone("UTC")),
+        ),
+        (
+            "n",
+            Arc::new(inside.iter().map(|row| row.1).collect::<Int64Array>()),
+        ),
+        (
+            "s",
+            Arc::new(
+                inside
+                    .iter()
+                    .map(|row| row.2.clone())
+                    .collect::<StringArray>(),
+            ),
+        ),
     ];
-    let batch = RecordBatch::try_from_iter_with_nullable(columns.into_iter().map(|(name, array)| (name, array, true)));
+    let batch = RecordBatch::try_from_iter_with_nullable(
+        columns.into_iter().map(|(name, array)| (name, array, true)),
+    );
     let context = SessionContext::new();
     lakehunt::functions::register_all(&context).unwrap();
     context.register_batch("t", batch.unwrap()).unwrap();
@@ -182,7 +229,10 @@ fn alone(rows: &[Row], predicates: &[String], scope: Window) -> Vec<Result<Strin
         for sql in predicates.iter().flat_map(|predicate| queries(predicate)) {
             let rows = async { context.sql(&sql).await?.collect().await }.await;
             let rows: Result<Vec<RecordBatch>, datafusion::error::DataFusionError> = rows;
-            answers.push(rows.map(|rows| pretty_format_batches(&rows).unwrap().to_string()).map_err(|e| e.to_string()));
+            answers.push(
+                rows.map(|rows| pretty_format_batches(&rows).unwrap().to_string())
+                    .map_err(|e| e.to_string()),
+            );
         }
         answers
     })

@@ -27,7 +27,7 @@
 -- lookback: 3h
 -- params: {min_commands: 2, min_processes: 2}
 -- entities: {host: host_name, user: users}
--- key: [host_id, redirect_file]
+-- key: [host_id, session_key]
 -- risk: {score: 64, message: "{total_commands} commands through {redirect_file} on {host_name}"}
 -- ---
 WITH redirected AS (
@@ -46,7 +46,9 @@ WITH redirected AS (
 SELECT
   host_id,
   max(host_name) AS host_name,
-  lower(session['file']) AS redirect_file,
+  min(session['file']) AS redirect_file,
+  -- Windows does not tell files apart by case.
+  lower(session['file']) AS session_key,
   -- wmiexec names the file after the time it was started, on the attacker's clock; dcomexec keeps five digits of it.
   max(CASE WHEN session['started'] ~ '^\d{10}' THEN parse_time(session['started'], 'unix_s') END) AS tool_started,
   count(DISTINCT session['command']) AS total_commands,
