@@ -5,25 +5,30 @@
 
 use std::io::{self, BufReader, Read};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 
 use super::decoded::{BLOCK_ROWS, Block, DecodePlan, content_identity, identity};
 use super::lines::Lines;
 use super::quarantine::BadRecord;
 use super::row::{Columns, Row, RowShape};
-use super::scan::FileReport;
+use super::scan::{FileReport, Progress};
 use super::table::DataFile;
+
+/// How often the counters for the terminal are told of rows.
+const PROGRESS_ROWS: u64 = 1024;
 
 /// Counts the bytes that are read, as they lie on disk.
 struct Counted<R> {
     reader: R,
-    bytes: Arc<AtomicU64>,
+    progress: Arc<Progress>,
 }
 
 impl<R: Read> Read for Counted<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let read = self.reader.read(buffer)?;
-        self.bytes.fetch_add(read as u64, Ordering::Relaxed);
+        self.progress
+            .bytes
+            .fetch_add(read as u64, Ordering::Relaxed);
         Ok(read)
     }
 }
@@ -45,13 +50,13 @@ pub fn read(
     plan: &DecodePlan,
     file: &DataFile,
     reader: Box<dyn Read + Send>,
-    bytes: &Arc<AtomicU64>,
+    progress: &Arc<Progress>,
     report: &mut FileReport,
     sink: &mut dyn FnMut(Block, &mut FileReport) -> bool,
 ) {
     let counted = Counted {
         reader,
-        bytes: Arc::clone(bytes),
+        progress: Arc::clone(progress),
     };
     let reader = match decompress(&file.object.path, counted) {
         Ok(reader) => reader,
@@ -104,7 +109,12 @@ pub fn read(
             },
         };
         match reason {
-            None => report.rows += 1,
+            None => {
+                report.rows += 1;
+                if report.rows.is_multiple_of(PROGRESS_ROWS) {
+                    progress.rows.fetch_add(PROGRESS_ROWS, Ordering::Relaxed);
+                }
+            }
             Some((reason, detail)) => {
                 let mut bad = BadRecord::line(
                     &file.object.path,
@@ -125,6 +135,8 @@ pub fn read(
     if wanted && !pending.times.is_empty() {
         sink(pending.take(&mut columns), report);
     }
+    let untold = report.rows % PROGRESS_ROWS;
+    progress.rows.fetch_add(untold, Ordering::Relaxed);
     for (slot, count) in columns
         .conflicts
         .iter()

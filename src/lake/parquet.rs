@@ -87,6 +87,9 @@ pub fn read(
         while let Some(batch) = runtime.block_on(stream.next()) {
             let block = match batch.map_err(|e| e.to_string()).and_then(|batch| {
                 let rows = batch.num_rows() as i64;
+                progress
+                    .rows
+                    .fetch_add(rows.unsigned_abs(), Ordering::Relaxed);
                 let block = block(plan, file, &batch, row, report).map_err(|e| e.to_string())?;
                 row += rows;
                 Ok(block)

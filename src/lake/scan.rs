@@ -28,7 +28,7 @@ pub struct Progress {
     /// Files that are done.
     pub files: AtomicU64,
     /// Bytes read, as they lie on disk.
-    pub bytes: Arc<AtomicU64>,
+    pub bytes: AtomicU64,
     /// Records read.
     pub rows: AtomicU64,
 }
@@ -254,9 +254,15 @@ fn start(
             };
             match reader {
                 Some(reader) => {
-                    let bytes = Arc::clone(&pass.progress.bytes);
                     report.bytes = file.object.size;
-                    ndjson::read(&pass.plan, &file, reader, &bytes, &mut report, &mut sink);
+                    ndjson::read(
+                        &pass.plan,
+                        &file,
+                        reader,
+                        &pass.progress,
+                        &mut report,
+                        &mut sink,
+                    );
                 }
                 None => parquet::read(
                     &pass.plan,
@@ -267,7 +273,6 @@ fn start(
                     &mut sink,
                 ),
             }
-            pass.progress.rows.fetch_add(report.rows, Ordering::Relaxed);
             report
         })
         .join()

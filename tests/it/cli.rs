@@ -20,6 +20,7 @@ fn shown(snapshot: &str, workspace: &Workspace, arguments: &[&str]) {
 #[test]
 fn help_has_examples_everywhere() {
     let workspace = Workspace::empty();
+    let mut without = Vec::new();
     for (snapshot, arguments) in [
         ("help", &["--help"][..]),
         ("help_run", &["run", "--help"]),
@@ -33,10 +34,22 @@ fn help_has_examples_everywhere() {
         let printed = workspace.succeed(arguments);
         assert_eq!(printed.stderr, "");
         shown(snapshot, &workspace, arguments);
+        if !printed.stdout.contains("Example") {
+            without.push(snapshot);
+        }
+    }
+    assert!(without.is_empty(), "no example in {without:?}");
+}
+
+#[test]
+fn help_keeps_the_window_flags_together() {
+    let help = Workspace::empty().succeed(&["run", "--help"]).stdout;
+    let (options, window) = help.split_once("\nWindow:\n").unwrap();
+    for flag in ["--fail-on", "--memory", "--explain", "--format"] {
         assert!(
-            printed.stdout.contains("Example"),
-            "{arguments:?} has no example:\n{}",
-            printed.stdout
+            options.contains(&format!("\n      {flag} "))
+                || options.contains(&format!("\n      {flag}\n")),
+            "{flag} is no window flag:\n{window}"
         );
     }
 }
@@ -100,6 +113,14 @@ fn a_hunt_is_shown() {
     assert_eq!(shown["name"], "wmic_format");
     assert_eq!(shown["front_matter"]["key"][0], "host_id");
     assert!(shown["sql"].as_str().unwrap().starts_with("SELECT"));
+    let printed = workspace.succeed(&["hunts", "show", "wmic_format"]);
+    assert!(
+        printed
+            .stdout
+            .contains("\nsql/hunts/windows/process_creation/wmic_format.sql\n"),
+        "paths are as a user types them:\n{}",
+        printed.stdout
+    );
     let source = [
         "hunts",
         "show",
@@ -153,6 +174,19 @@ fn tables_of_the_sample_lake() {
         );
         assert!(!table["columns"].as_array().unwrap().is_empty());
     }
+}
+
+#[test]
+fn tables_as_markdown() {
+    let workspace = Workspace::with_one_table();
+    let arguments = ["tables", "--lake", "lake/lake.yaml", "--format", "markdown"];
+    let printed = workspace.succeed(&arguments);
+    assert!(
+        printed.stdout.starts_with("| table |"),
+        "{}",
+        printed.stdout
+    );
+    shown("tables_markdown", &workspace, &arguments);
 }
 
 #[test]
@@ -452,7 +486,7 @@ fn relative_times_and_last_mean_tiles_too() {
 
 #[test]
 fn a_range_off_the_grid_is_written_aside() {
-    for (flags, window) in [
+    for (flags, window, alerts) in [
         (
             &[
                 "--from",
@@ -461,11 +495,13 @@ fn a_range_off_the_grid_is_written_aside() {
                 "2026-01-02T18:00:00Z",
             ][..],
             "20260101T060000Z_20260102T180000Z",
+            2,
         ),
-        (&["--last", "36h"], "20260102T140000Z_20260104T020000Z"),
+        (&["--last", "36h"], "20260102T140000Z_20260104T020000Z", 1),
         (
             &["--earliest", "-2d@d"],
             "20260102T000000Z_20260104T020000Z",
+            2,
         ),
     ] {
         let workspace = three_days();
@@ -481,7 +517,7 @@ fn a_range_off_the_grid_is_written_aside() {
             "{written:?}"
         );
         assert_eq!(tiles(&workspace, "out/adhoc"), [window], "{flags:?}");
-        assert_eq!(workspace.alerts("out/adhoc").len(), 2, "{flags:?}");
+        assert_eq!(workspace.alerts("out/adhoc").len(), alerts, "{flags:?}");
     }
     let workspace = three_days();
     shown(
@@ -520,46 +556,69 @@ fn a_window_before_all_data_is_no_data() {
 #[test]
 fn a_subset_of_hunts_leaves_the_others_alone() {
     let workspace = Workspace::of_repository();
+    let ledger_path = "out/ledger/nightly/20260103T000000Z_20260104T000000Z.json";
     workspace.succeed(&["run", "jobs/nightly.yaml"]);
-    let before = workspace.hashes("out");
+    let mut before = workspace.hashes("out");
+    let whole = workspace.json(ledger_path);
     workspace.succeed(&["run", "jobs/nightly.yaml", "--hunt", "wmic_format"]);
+    let mut after = workspace.hashes("out");
+    let subset = workspace.json(ledger_path);
+    for files in [&mut before, &mut after] {
+        files.retain(|path, _| !path.starts_with("ledger/"));
+    }
     assert_eq!(
-        before,
-        workspace.hashes("out"),
-        "a rerun of one hunt changes nothing, not even the summary"
+        before, after,
+        "a rerun of one hunt leaves all results, and the summary"
     );
+    assert_eq!(whole["hunts"], subset["hunts"]);
+    assert_eq!(whole["outputs"], subset["outputs"]);
     // A hunt that is not among the job's adds its own.
-    workspace.succeed(&[
-        "run",
-        "jobs/nightly.yaml",
-        "--hunt",
-        "wmiexec_logscale",
-        "--hunt",
-        "wmic_format",
-    ]);
+    let more = ["run", "jobs/nightly.yaml", "--hunt", "wmiexec_logscale"];
+    workspace.succeed(&more);
     let after = workspace.published("out");
     for (path, hash) in &before {
-        let is_result = path.starts_with("alerts/")
-            || path.starts_with("findings/")
-            || path.starts_with("quarantine/");
+        let is_result = ["alerts/", "findings/", "quarantine/"]
+            .iter()
+            .any(|kind| path.starts_with(kind));
         assert!(
             !is_result || after.get(path) == Some(hash),
             "{path} changed"
         );
     }
-    let ledger = workspace.json("out/ledger/nightly/20260103T000000Z_20260104T000000Z.json");
-    let hunts: BTreeSet<_> = ledger["hunts"]
-        .as_object()
-        .unwrap()
+    let ledger = workspace.json(ledger_path);
+    assert_eq!(ledger["hunts"].as_object().unwrap().len(), 5);
+    let outputs: BTreeSet<_> = ledger["outputs"].as_object().unwrap().keys().collect();
+    let files: BTreeSet<_> = after
         .keys()
-        .map(String::as_str)
+        .filter(|path| !path.starts_with("ledger/"))
         .collect();
-    assert_eq!(hunts.len(), 5, "{hunts:?}");
-    let outputs = ledger["outputs"].as_object().unwrap();
-    let files = after.keys().filter(|path| !path.starts_with("ledger/"));
+    assert_eq!(files, outputs, "the ledger lists what is there");
+}
+
+#[test]
+fn a_subset_of_hunts_does_not_forget_what_the_others_read() {
+    let workspace = Workspace::of_repository();
+    let ledger_path = "out/ledger/nightly/20260103T000000Z_20260104T000000Z.json";
+    let objects = |workspace: &Workspace| {
+        let ledger = workspace.json(ledger_path);
+        let tables = ledger["tables"].as_object().unwrap();
+        let of_table = |(table, record): (&String, &Value)| {
+            let objects = record["objects"].as_array().unwrap();
+            let paths = objects
+                .iter()
+                .map(|object| format!("{table} {}", object["path"]));
+            paths.collect::<Vec<_>>()
+        };
+        tables.iter().flat_map(of_table).collect::<BTreeSet<_>>()
+    };
+    workspace.succeed(&["run", "jobs/nightly.yaml"]);
+    let whole = objects(&workspace);
+    // This hunt has no lookback; wmiexec_shared_output_file read the day before as well.
+    workspace.succeed(&["run", "jobs/nightly.yaml", "--hunt", "wmic_format"]);
+    let forgotten: Vec<_> = whole.difference(&objects(&workspace)).cloned().collect();
     assert!(
-        files.eq(outputs.keys().collect::<BTreeSet<_>>()),
-        "the ledger lists what is there"
+        forgotten.is_empty(),
+        "a change of these would no longer be noticed: {forgotten:#?}"
     );
 }
 

@@ -7,6 +7,8 @@
 //! `LAKEHUNT_ACCEPT=1 cargo test --test it fixtures` writes the findings into `expected.ndjson`, with the columns it had;
 //! read the difference before keeping it.
 
+mod vectors;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error;
 use std::fmt::Write as _;
@@ -22,7 +24,6 @@ use lakehunt::hunt::{Content, Hunt, Library, Parameter, Status};
 use lakehunt::lake::Lake;
 use lakehunt::output::{Findings, value};
 use lakehunt::time::{Window, parse_duration};
-use serde::Deserialize;
 use serde_json::{Map, Value};
 
 type Outcome<T> = Result<T, Box<dyn Error>>;
@@ -101,7 +102,7 @@ async fn run(
         .await?;
     let schema = Arc::clone(&planned.schema);
     let session_of = |_| Arc::clone(&session);
-    let minute = Duration::from_secs(60);
+    let minute = Duration::from_mins(1);
     let (outcomes, scans) = engine
         .run(&session_of, &[planned], window, minute, &|_, _| {})
         .await?;
@@ -318,188 +319,6 @@ fn every_stable_hunt_has_a_fixture() {
         missing,
         ["tests/hunts/windows/process_creation/wmic_format/events.ndjson"]
     );
-}
-
-/// What `vectors.yaml` says.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Vectors {
-    vectors: Vec<Vector>,
-    groups: Vec<Group>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Vector {
-    number: u64,
-    file_name: String,
-    command_line: String,
-    seconds: f64,
-    published: Verdict,
-    corrected: Verdict,
-    differ: Option<String>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(tag = "verdict", rename_all = "lowercase", deny_unknown_fields)]
-enum Verdict {
-    Keep,
-    Drop { reason: String },
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Group {
-    host: String,
-    rows: Vec<u64>,
-    published: Alert,
-    corrected: Alert,
-    why: String,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum Alert {
-    Alert,
-    None,
-}
-
-const PROCESS_CREATION: &str = "tests/hunts/windows/process_creation";
-
-fn vectors() -> Outcome<Vectors> {
-    let file = root().join(PROCESS_CREATION).join("vectors.yaml");
-    Ok(yaml_serde::from_str(&fs::read_to_string(file)?)?)
-}
-
-/// Whether an event is the one that a vector describes.
-fn describes(vector: &Vector, event: &Row) -> Outcome<bool> {
-    let text = |key: &str| event.get(key).and_then(Value::as_str).unwrap_or("");
-    // The start of the tool in whole milliseconds, as Sysmon writes times.
-    let started: chrono::NaiveDateTime = "2023-11-14T22:13:20.123".parse()?;
-    let time: chrono::NaiveDateTime = text("UtcTime").replace(' ', "T").parse()?;
-    let after = Duration::from_secs_f64(vector.seconds.abs());
-    let after = chrono::Duration::from_std(after)? * if vector.seconds < 0.0 { -1 } else { 1 };
-    Ok(text("CommandLine") == vector.command_line
-        && text("Image").rsplit('\\').next() == Some(&vector.file_name)
-        && (time - started - after).num_microseconds() == Some(0))
-}
-
-/// Runs one wmiexec hunt over its events, single rows and groups, and says where it does not do as `vectors.yaml` says.
-async fn check_vectors(
-    name: &str,
-    row_level: &Hunt,
-    overrides: &BTreeMap<String, Parameter>,
-    hunt: &Hunt,
-    verdict_of: fn(&Vector) -> &Verdict,
-    alert_of: fn(&Group) -> Alert,
-) -> Outcome<Vec<String>> {
-    let content = content()?;
-    let file = root()
-        .join(PROCESS_CREATION)
-        .join(name)
-        .join("events.ndjson");
-    let events = read_rows(&file)?;
-    let kept = evidence(&run(&content, row_level, &file, overrides).await?);
-    let findings = run(&content, hunt, &file, &BTreeMap::new()).await?;
-    let vectors = vectors()?;
-    let mut wrong = Vec::new();
-    for vector in &vectors.vectors {
-        let number = vector.number;
-        let index = events
-            .iter()
-            .position(|event| event.get("_vector").and_then(Value::as_u64) == Some(number))
-            .ok_or_else(|| format!("no event has `_vector`: {number}"))?;
-        if !describes(vector, &events[index])? {
-            wrong.push(format!("line {} is not what row {number} says", index + 1));
-        }
-        match (verdict_of(vector), kept.contains(&(index + 1))) {
-            (Verdict::Keep, true) | (Verdict::Drop { .. }, false) => {}
-            (Verdict::Keep, false) => wrong.push(format!("row {number} must be kept: {vector:?}")),
-            (Verdict::Drop { reason }, true) => {
-                wrong.push(format!(
-                    "row {number} must be dropped ({reason}): {vector:?}"
-                ));
-            }
-        }
-    }
-    for group in &vectors.groups {
-        let members = events
-            .iter()
-            .filter(|event| event.get("Computer").and_then(Value::as_str) == Some(&group.host));
-        if members.count() != group.rows.len() {
-            wrong.push(format!(
-                "{} has not {} events",
-                group.host,
-                group.rows.len()
-            ));
-        }
-        let alerts = findings
-            .iter()
-            .filter(|row| row["host_id"].as_str() == Some(&group.host));
-        let given = if alerts.count() > 0 {
-            Alert::Alert
-        } else {
-            Alert::None
-        };
-        if given != alert_of(group) {
-            wrong.push(format!("{}: {given:?}, but {}", group.host, group.why));
-        }
-    }
-    Ok(wrong
-        .into_iter()
-        .map(|what| format!("{name}: {what}"))
-        .collect())
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn every_vector_gets_the_verdict_of_the_published_hunt() {
-    let library = Library::load(&content().unwrap()).unwrap();
-    let hunt = library.get("wmiexec_logscale").unwrap();
-    // It has no parameters: without its HAVING, every row that it keeps is evidence of a finding.
-    let mut row_level = hunt.clone();
-    let (sql, having) = hunt.sql.split_once("\nHAVING ").unwrap();
-    assert!(!having.contains("FROM"), "HAVING must come last");
-    row_level.sql = sql.to_owned();
-    let wrong = check_vectors(
-        "wmiexec_logscale",
-        &row_level,
-        &BTreeMap::new(),
-        hunt,
-        |vector| &vector.published,
-        |group| group.published,
-    );
-    let wrong = wrong.await.unwrap();
-    assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn every_vector_gets_the_verdict_of_the_corrected_hunt() {
-    let library = Library::load(&content().unwrap()).unwrap();
-    let hunt = library.get("wmiexec_shared_output_file").unwrap();
-    let one = |name: &str| (name.to_owned(), Parameter::Int(1));
-    let wrong = check_vectors(
-        "wmiexec_shared_output_file",
-        hunt,
-        &BTreeMap::from([one("min_commands"), one("min_processes")]),
-        hunt,
-        |vector| &vector.corrected,
-        |group| group.corrected,
-    );
-    let wrong = wrong.await.unwrap();
-    assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
-}
-
-#[test]
-fn the_vectors_are_all_there_and_say_why_they_differ() {
-    let vectors = vectors().unwrap().vectors;
-    let numbers: Vec<u64> = vectors.iter().map(|vector| vector.number).collect();
-    assert!(numbers.len() >= 26, "the published hunt has 26 vectors");
-    assert_eq!(numbers, (1..=numbers.len() as u64).collect::<Vec<_>>());
-    for vector in &vectors {
-        let keeps = |verdict| matches!(verdict, &Verdict::Keep);
-        let differ = keeps(&vector.published) != keeps(&vector.corrected);
-        assert_eq!(vector.differ.is_some(), differ, "{vector:?}");
-    }
 }
 
 fn row(json: &str) -> Row {

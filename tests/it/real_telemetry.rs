@@ -4,26 +4,31 @@
 //! The answers are computed from `ground_truth.json`, which a program in another language made: nothing of it is
 //! written down here.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "what helps a test fails as a test does"
+)]
+
+mod run;
+mod truth;
+
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::File;
-use std::io::{BufRead, BufReader, Read, Write};
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, LazyLock};
-use std::time::Duration;
+use std::io::Write;
+use std::path::PathBuf;
+use std::sync::LazyLock;
 
 use chrono::{DateTime, NaiveDateTime, TimeDelta, TimeZone, Utc};
-use lakehunt::engine::plan::parameters;
-use lakehunt::engine::{Engine, TableScan};
-use lakehunt::hunt::{Content, Hunt, Library, front_matter};
-use lakehunt::lake::{FileReport, Lake, LakeFile};
-use lakehunt::output::value;
-use lakehunt::time::{Window, parse_duration};
+use lakehunt::hunt::{Hunt, Library, front_matter};
 use serde_json::{Map, Value};
 
-/// The telemetry, as the lake files of these tests write it.
-const DATA: &str = "../../../shared/data/";
+use run::{Run, content, data_folder, lines, run};
+use truth::{Session, Truth};
+
 /// nxlog's `@timestamp` is when the collector got the event. That comes after the event, and in all of these within:
 const MOST_INGEST_LAG: TimeDelta = TimeDelta::minutes(1);
+/// Each file of nxlog is one attack as it was recorded, minutes long; less than any two time zones are apart.
+const LONGEST_RECORDING: TimeDelta = TimeDelta::minutes(30);
 
 /// Hunts of these tests alone: they ride on the same pass, and show what the views make of every record.
 const OURS: [(&str, &str); 5] = [
@@ -52,22 +57,11 @@ const OURS: [(&str, &str); 5] = [
 ];
 
 type Row = Map<String, Value>;
+/// A letter of the definitions, as a question to a row of the view.
+type Matches<'a> = &'a dyn Fn(&Row) -> bool;
 
 /// A line of a file of the telemetry, as the answers name it: the path from the folder of all, and the line from 1.
 type Place = (String, u64);
-
-/// What one run of some hunts gave.
-struct Run {
-    /// Rows by hunt.
-    rows: BTreeMap<String, Vec<Row>>,
-    /// What was read, by table.
-    scans: BTreeMap<String, TableScan>,
-    /// Folder of each table, as the answers write it.
-    folders: BTreeMap<String, String>,
-}
-
-/// The answers.
-struct Truth(Value);
 
 static RUN: LazyLock<Option<(Run, Truth)>> = LazyLock::new(|| {
     let folder = data_folder()?;
@@ -87,249 +81,16 @@ static RUN: LazyLock<Option<(Run, Truth)>> = LazyLock::new(|| {
             sql,
         }
     }));
-    let truth = std::fs::read(folder.join("ground_truth.json")).unwrap();
-    let truth = Truth(serde_json::from_slice(&truth).unwrap());
-    Some((run("real_telemetry.yaml", &hunts), truth))
+    Some((run("real_telemetry.yaml", &hunts), Truth::read(&folder)))
 });
-
-fn data_folder() -> Option<PathBuf> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("tests/lakes")
-        .join(DATA);
-    folder.is_dir().then_some(folder)
-}
-
-fn content() -> Content {
-    Content::read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("sql")).unwrap()
-}
 
 /// The shared run, or a word to the reader. Written past the test harness, which would keep it to itself.
 fn shared(test: &str) -> Option<&'static (Run, Truth)> {
     if RUN.is_none() {
-        writeln!(
-            std::io::stderr(),
-            "{test} skipped: ../shared/data is not there"
-        )
-        .unwrap();
+        let mut stderr = std::io::stderr();
+        writeln!(stderr, "{test} skipped: ../shared/data is not there").unwrap();
     }
     RUN.as_ref()
-}
-
-/// Runs hunts over a lake of these tests, over all time, in one pass.
-fn run(lake: &str, hunts: &[Hunt]) -> Run {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("tests/lakes")
-        .join(lake);
-    let folders = LakeFile::read(&path).unwrap().tables;
-    let folders = folders
-        .into_iter()
-        .map(|(name, table)| (name, table.location.strip_prefix(DATA).unwrap().to_owned()))
-        .collect();
-    let lake = Arc::new(Lake::open(&path, &content()).unwrap());
-    let engine = Engine::new(Arc::clone(&lake), None).unwrap();
-    let year = |year| Utc.with_ymd_and_hms(year, 1, 1, 0, 0, 0).unwrap();
-    let all_time = Window::new(year(2000), year(2100)).unwrap();
-    let runtime = tokio::runtime::Runtime::new().unwrap();
-    let (outcomes, scans) = runtime.block_on(async {
-        let mut sessions = Vec::new();
-        let mut planned = Vec::new();
-        for hunt in hunts {
-            let lookback = hunt.front_matter.lookback.as_deref();
-            let lookback = lookback.map_or(TimeDelta::zero(), |text| parse_duration(text).unwrap());
-            let scope = all_time.extended(lookback, TimeDelta::zero());
-            let session = Arc::new(engine.session(Some(scope), Some(all_time)).await.unwrap());
-            let parameters = parameters(hunt, None).unwrap();
-            let plan = session.plan_hunt(hunt, &lake, lookback, &parameters).await;
-            planned.push(plan.unwrap_or_else(|error| panic!("{error}")));
-            sessions.push(session);
-        }
-        engine
-            .run(
-                &|hunt| Arc::clone(&sessions[hunt]),
-                &planned,
-                all_time,
-                Duration::from_secs(300),
-                &|_, _| {},
-            )
-            .await
-            .unwrap()
-    });
-    let mut rows = BTreeMap::new();
-    for outcome in outcomes {
-        let name = &hunts[outcome.hunt].name;
-        let mut own = Vec::new();
-        for batch in outcome
-            .rows
-            .unwrap_or_else(|error| panic!("{name}: {error}"))
-        {
-            let schema = batch.schema();
-            for row in 0..batch.num_rows() {
-                let fields = schema.fields().iter().zip(batch.columns());
-                let fields =
-                    fields.map(|(field, column)| (field.name().clone(), value::json(column, row)));
-                own.push(fields.collect());
-            }
-        }
-        rows.insert(name.clone(), own);
-    }
-    Run {
-        rows,
-        scans,
-        folders,
-    }
-}
-
-impl Run {
-    fn rows(&self, hunt: &str) -> &[Row] {
-        self.rows
-            .get(hunt)
-            .unwrap_or_else(|| panic!("no hunt {hunt}"))
-    }
-
-    /// Each file that was read, by the name the answers have for it.
-    fn files(&self) -> impl Iterator<Item = (String, &FileReport)> {
-        self.scans.iter().flat_map(|(table, scan)| {
-            let files = scan.files.iter();
-            files.map(|file| (self.named(table, &file.object.path), file))
-        })
-    }
-
-    fn named(&self, table: &str, file: &str) -> String {
-        format!("{}{file}", self.folders[table])
-    }
-
-    /// The raw events behind a row: of its evidence, or the one it is.
-    fn places(&self, row: &Row) -> BTreeSet<Place> {
-        let place = |event: &Row, [table, file, line]: [&str; 3]| {
-            let table = event[table].as_str().unwrap();
-            let file = event[file].as_str().unwrap();
-            (self.named(table, file), event[line].as_u64().unwrap())
-        };
-        match row.get("evidence") {
-            Some(evidence) => {
-                let events = evidence.as_array().unwrap().iter();
-                let places: Vec<_> = events
-                    .map(|event| place(event.as_object().unwrap(), ["table", "file", "row"]))
-                    .collect();
-                assert_eq!(
-                    row["event_count"],
-                    places.len(),
-                    "each event is evidence: {row:?}"
-                );
-                places.into_iter().collect()
-            }
-            None => BTreeSet::from([place(row, ["_table", "_file", "_row"])]),
-        }
-    }
-
-    /// The raw events behind all rows of a hunt; none twice.
-    fn all_places(&self, hunt: &str) -> BTreeSet<Place> {
-        let mut all = BTreeSet::new();
-        for row in self.rows(hunt) {
-            for place in self.places(row) {
-                assert!(
-                    all.insert(place.clone()),
-                    "{hunt}: {place:?} is behind two rows"
-                );
-            }
-        }
-        all
-    }
-
-    /// What `process_creation` says of each raw event.
-    fn processes(&self) -> BTreeMap<Place, &Row> {
-        let rows = self.rows("processes").iter();
-        rows.map(|row| (self.places(row).pop_first().unwrap(), row))
-            .collect()
-    }
-
-    fn table_of(&self, file: &str) -> &TableScan {
-        let (table, _) = self
-            .scans
-            .iter()
-            .find(|(table, scan)| {
-                scan.files
-                    .iter()
-                    .any(|read| self.named(table, &read.object.path) == file)
-            })
-            .unwrap();
-        &self.scans[table]
-    }
-}
-
-impl Truth {
-    fn files(&self) -> &Row {
-        self.0["files"].as_object().unwrap()
-    }
-
-    /// The raw events that match one letter of the definitions.
-    fn hits(&self, letter: &str) -> BTreeMap<Place, &Value> {
-        let mut hits = BTreeMap::new();
-        for (file, answers) in self.files() {
-            for hit in answers["hits"][letter].as_array().into_iter().flatten() {
-                hits.insert((file.clone(), hit["line"].as_u64().unwrap()), hit);
-            }
-        }
-        let total = self.0["total_counts"][letter].as_u64().unwrap_or_default();
-        assert_eq!(
-            hits.len() as u64,
-            total,
-            "the answers agree with themselves on {letter}"
-        );
-        hits
-    }
-
-    fn places(&self, letter: &str) -> BTreeSet<Place> {
-        self.hits(letter).into_keys().collect()
-    }
-
-    /// The groups of a kind, merged over the sensors that saw them: (host, redirect file) to (events, commands, pids).
-    fn groups(&self, kind: &str) -> BTreeMap<(String, String), (BTreeSet<Place>, u64, u64)> {
-        let mut groups: BTreeMap<_, (BTreeSet<Place>, u64, u64)> = BTreeMap::new();
-        for (file, answers) in self.files() {
-            for group in answers["derived"][kind].as_array().into_iter().flatten() {
-                let text = |key: &str| group[key].as_str().unwrap().to_lowercase();
-                let count = |key: &str| group[key].as_u64().unwrap();
-                let merged = groups
-                    .entry((text("host"), text("redirect_file")))
-                    .or_default();
-                let lines = group["lines"].as_array().unwrap().iter();
-                merged
-                    .0
-                    .extend(lines.map(|line| (file.clone(), line.as_u64().unwrap())));
-                merged.1 = merged.1.max(count("total_commands"));
-                merged.2 = merged.2.max(count("total_pids"));
-            }
-        }
-        groups
-    }
-}
-
-/// Some lines of the files, as they are.
-fn lines(places: &BTreeSet<Place>) -> BTreeMap<Place, Value> {
-    let folder = data_folder().unwrap();
-    let mut by_file: BTreeMap<&str, BTreeSet<u64>> = BTreeMap::new();
-    for (file, line) in places {
-        by_file.entry(file).or_default().insert(*line);
-    }
-    let mut found = BTreeMap::new();
-    for (file, wanted) in by_file {
-        let mut reader = BufReader::new(flate2::read::MultiGzDecoder::new(
-            File::open(folder.join(file)).unwrap(),
-        ));
-        let mut line = Vec::new();
-        for number in 1..=*wanted.last().unwrap() {
-            line.clear();
-            reader.read_until(b'\n', &mut line).unwrap();
-            if wanted.contains(&number) {
-                found.insert(
-                    (file.to_owned(), number),
-                    serde_json::from_slice(&line).unwrap(),
-                );
-            }
-        }
-    }
-    found
 }
 
 fn instant(value: &Value) -> DateTime<Utc> {
@@ -354,10 +115,7 @@ fn every_file_is_read_whole() {
         .map(|(name, answers)| (name.clone(), answers["events"].as_u64().unwrap()))
         .collect();
     assert_eq!(read, written);
-    assert_eq!(
-        read.values().sum::<u64>(),
-        truth.0["total_events"].as_u64().unwrap()
-    );
+    assert_eq!(read.values().sum::<u64>(), truth.events());
     for (name, file) in run.files() {
         assert_eq!(file.lost, None, "{name}");
         assert_eq!(file.bad_records, [], "{name}");
@@ -472,7 +230,7 @@ fn the_view_gives_the_answers_that_no_hunt_asks_for_yet() {
     let node = |row: &Row| is_wmic(row) && says(row, "/node:");
     let call = |row: &Row| is_wmic(row) && says(row, "process call create");
     let from_wmi = |row: &Row| text(row, "parent_process_name") == "wmiprvse.exe";
-    let wanted: [(&str, &dyn Fn(&Row) -> bool); 4] = [
+    let wanted: [(&str, Matches); 4] = [
         ("b_node", &node),
         ("b_pcc", &call),
         ("b", &|row| node(row) || call(row)),
@@ -493,10 +251,7 @@ fn the_view_gives_the_answers_that_no_hunt_asks_for_yet() {
         truth.files()[&name]["counts"]["wmic_all"].as_u64().unwrap()
     });
     let elsewhere: u64 = elsewhere.sum();
-    assert_eq!(
-        wmic + elsewhere,
-        truth.0["total_counts"]["wmic_all"].as_u64().unwrap()
-    );
+    assert_eq!(wmic + elsewhere, truth.total("wmic_all"));
 }
 
 /// What the telemetry taught: the published hunt's exclusions are the tool's own commands, and all there is of these
@@ -534,7 +289,7 @@ fn the_corrected_hunt_reports_each_wmiexec_session_once() {
         );
     }
     assert_eq!(sessions, truth.groups("a_group_noex"));
-    let sensors = |(places, ..): &(BTreeSet<Place>, u64, u64)| {
+    let sensors = |(places, ..): &Session| {
         let types = places
             .iter()
             .map(|place| text(processes[place], "event_type"));
@@ -591,11 +346,11 @@ fn hits_are_at_their_lines_and_times() {
     }
 }
 
-/// A wrong time zone would agree with itself; another sensor does not. Where Sysmon and the Security log saw one process,
-/// their times are one time, to the second that nxlog's `EventTime` has.
+/// A table's zone cannot be checked against itself. Sysmon's times are UTC whatever the table says: where it and the
+/// Security log saw one process, their times are one time, to the second that nxlog's `EventTime` has.
 #[test]
-fn two_sensors_agree_on_the_time_of_a_process() {
-    let Some((run, _)) = shared("two_sensors_agree_on_the_time_of_a_process") else {
+fn a_wrong_time_zone_would_be_seen() {
+    let Some((run, _)) = shared("a_wrong_time_zone_would_be_seen") else {
         return;
     };
     let mut pairs: BTreeMap<String, (usize, usize)> = BTreeMap::new();
@@ -628,7 +383,11 @@ fn two_sensors_agree_on_the_time_of_a_process() {
             let name = run.named(table, &file.object.path);
             let (all, agreed) = pairs.get(&name).copied().unwrap_or_default();
             assert_eq!(agreed, all, "{name}: seen by both sensors");
-            println!("{name} {:?} {:?} {}", file.oldest_event(), file.newest_event(), file.newest_event().unwrap()-file.oldest_event().unwrap());
+            // Rows with a zone (UtcTime) and rows without lie in one recording. Not so in winlogbeat's: Sysmon stamped the
+            // connections of one host, which had slept, eleven days early.
+            let span = file.newest_event().unwrap() - file.oldest_event().unwrap();
+            let is_nxlog = scan.table.form.name == "nxlog";
+            assert!(!is_nxlog || span < LONGEST_RECORDING, "{name}: {span}");
         }
     }
 }
@@ -667,9 +426,7 @@ fn traps_are_quarantined_and_hurt_nobody() {
         ("traps/json_array.json", vec!["not_an_object"]),
         ("traps/utf16le_bom.ndjson", vec!["not_json", "not_utf8"]),
     ] {
-        let mut bytes = Vec::new();
-        let mut file = File::open(folder.join(name)).unwrap();
-        file.read_to_end(&mut bytes).unwrap();
+        let bytes = std::fs::read(folder.join(name)).unwrap();
         let lines = bytes.split(|byte| *byte == b'\n');
         let lines = lines.filter(|line| !line.is_empty()).count() as u64;
         let report = traps[name];
