@@ -57,12 +57,28 @@ impl Error {
         Self::new(ErrorKind::Failure, message)
     }
 
+    /// Rooms with errors of their own (`time`, `functions`) write hints into their messages; here they become ours.
     fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
+        let mut message: String = message.into();
+        let mut hints = Vec::new();
+        while let Some(start) = message.find(" (hint: ") {
+            let (end, hint) = match message[start..].rfind(')') {
+                Some(end) => (start + end + 1, &message[start + 8..start + end]),
+                None => (message.len(), &message[start + 8..]),
+            };
+            // The closing bracket of the first hint is the one before the second.
+            let (end, hint) = match hint.find(") (hint: ") {
+                Some(next) => (start + 8 + next + 1, &hint[..next]),
+                None => (end, hint),
+            };
+            hints.push(hint.to_owned());
+            message.replace_range(start..end, "");
+        }
         Self {
             kind,
-            message: message.into(),
+            message,
             place: None,
-            hint: None,
+            hint: (!hints.is_empty()).then(|| hints.join("; ")),
         }
     }
 
@@ -205,6 +221,18 @@ pub fn did_you_mean<'a>(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn hints_inside_messages_become_hints() {
+        let error = Error::failure("bad `x` (hint: write f(x)) (hint: or y)");
+        assert_eq!(error.message(), "bad `x`");
+        assert_eq!(error.hint_text(), Some("write f(x); or y"));
+        let error = Error::failure("plain (as it is)");
+        assert_eq!(
+            (error.message(), error.hint_text()),
+            ("plain (as it is)", None)
+        );
+    }
 
     #[test]
     fn shows_the_line_and_a_caret() {

@@ -97,10 +97,11 @@ fn hunts_are_listed() {
 fn a_hunt_is_shown() {
     let workspace = Workspace::of_repository();
     shown("hunts_show", &workspace, &["hunts", "show", "wmic_format"]);
-    shown(
-        "hunts_show_parameters",
-        &workspace,
-        &["hunts", "show", "wmiexec_shared_output_file"],
+    let printed = workspace.succeed(&["hunts", "show", "wmiexec_shared_output_file"]);
+    assert!(
+        printed.stdout.contains("- $min_commands = 2\n"),
+        "{}",
+        printed.stdout
     );
     shown(
         "hunts_show_source",
@@ -112,7 +113,11 @@ fn a_hunt_is_shown() {
         .json();
     assert_eq!(shown["name"], "wmic_format");
     assert_eq!(shown["front_matter"]["key"][0], "host_id");
-    assert!(shown["sql"].as_str().unwrap().starts_with("SELECT"));
+    let sql = shown["sql"].as_str().unwrap();
+    assert!(
+        sql.contains("FROM process_creation") && !sql.contains("-- ---"),
+        "{sql}"
+    );
     let printed = workspace.succeed(&["hunts", "show", "wmic_format"]);
     assert!(
         printed
@@ -203,12 +208,12 @@ fn the_nightly_job() {
     let printed = workspace.succeed(&["run", "jobs/nightly.yaml", "--quiet"]);
     assert_eq!(printed.stderr, "", "quiet says nothing");
     for alert in report["alerts"].as_array().unwrap() {
-        // First and last seen in full: a time that is cut is of no use.
+        // First and last seen to the second: a time that is cut is of no use.
         for time in ["first_seen", "last_seen"] {
             let time = alert[time].as_str().unwrap();
-            let to_the_second = &time[.."2026-01-01T00:00:00".len()];
+            let clock = &time["2026-01-01T".len().."2026-01-01T00:00:00".len()];
             assert!(
-                printed.stdout.contains(to_the_second),
+                printed.stdout.contains(clock),
                 "{time} is not shown:\n{}",
                 printed.stdout
             );

@@ -17,8 +17,8 @@ SELECT
   "ParentProcessGuid" AS parent_process_guid,
   CASE
     WHEN "EventID" = 1 THEN "User"
-    WHEN "TargetUserName" <> '-' THEN concat("TargetDomainName", '\', "TargetUserName")
-    ELSE concat("SubjectDomainName", '\', "SubjectUserName")
+    WHEN "TargetUserName" <> '-' THEN coalesce("TargetDomainName" || '\' || "TargetUserName", "TargetUserName")
+    ELSE coalesce("SubjectDomainName" || '\' || "SubjectUserName", "SubjectUserName")
   END AS "user",
   CASE WHEN "EventID" = 4688 AND "TargetUserName" <> '-' THEN "TargetUserSid" ELSE "SubjectUserSid" END AS user_sid,
   CASE

@@ -34,7 +34,7 @@ pub struct TableScan {
     pub listing: Arc<Listing>,
     /// What each file gave.
     pub files: Vec<FileReport>,
-    /// Rows that some hunt's filters let through, copies dropped.
+    /// Rows that the hunts' filters let through, summed over hunts.
     pub matched: u64,
 }
 
@@ -173,13 +173,16 @@ impl Engine {
         while let Some(delivery) = deliveries.next().await {
             let delivery = delivery.map_err(failed)?;
             let leaf = &mut leaves[members[delivery.consumer]];
+            // Counted before copies are dropped, so that the count does not depend on what fits into memory.
+            if let Ok(rows) = &delivery.rows {
+                matched += rows.ids.len() as u64;
+            }
             if !matches!(leaf.outcome, LeafState::Collecting) {
                 continue;
             }
             match delivery.rows.and_then(|rows| leaf.seen.keep_first(rows)) {
                 Ok(None) => {}
                 Ok(Some(batch)) => {
-                    matched += batch.num_rows() as u64;
                     let bytes = batch.get_array_memory_size();
                     leaf.bytes += bytes;
                     held += bytes;
