@@ -11,6 +11,7 @@ use datafusion::scalar::ScalarValue;
 
 use super::*;
 
+#[expect(clippy::disallowed_methods, reason = "functions know no engine")]
 fn ours() -> SessionContext {
     let config = SessionConfig::new()
         .with_target_partitions(2)
@@ -141,6 +142,7 @@ async fn stock_reads_a_backslash_wrongly_and_we_do_not() {
         format!(r"SELECT c FROM {PATHS} WHERE c LIKE 'C:\Windows%'"),
     ];
     for sql in sql {
+        #[expect(clippy::disallowed_methods, reason = "the stock engine is what is shown")]
         let stock = answer(&SessionContext::new(), &sql).await;
         assert!(
             stock.contains("C:Windows") && !stock.contains(r"C:\Windows"),

@@ -27,6 +27,8 @@ pub struct RowShape {
 
 #[derive(Debug, Default)]
 struct Node {
+    /// The key as the form spells it.
+    key: String,
     /// Keys in lower case: files that differ only in case merge into one column.
     children: HashMap<String, usize>,
     slot: Option<usize>,
@@ -50,8 +52,18 @@ enum Slot {
 #[derive(Debug)]
 pub struct Row {
     slots: Vec<Slot>,
+    /// Whether a slot's key was spelled as the form spells it.
+    exact: Vec<bool>,
     text: String,
-    memo: Vec<HashMap<String, Option<usize>>>,
+    memo: Vec<HashMap<String, Option<Child>>>,
+}
+
+/// A wanted key of an object.
+#[derive(Debug, Clone, Copy)]
+struct Child {
+    node: usize,
+    /// Spelled as the form spells it.
+    exact: bool,
 }
 
 impl RowShape {
@@ -73,13 +85,16 @@ impl RowShape {
     fn insert<'a>(&mut self, path: impl Iterator<Item = &'a str>, slot: usize) {
         let mut node = 0;
         for key in path {
-            let key = key.to_lowercase();
-            node = if let Some(child) = self.nodes[node].children.get(&key) {
+            let folded = key.to_lowercase();
+            node = if let Some(child) = self.nodes[node].children.get(&folded) {
                 *child
             } else {
-                self.nodes.push(Node::default());
+                self.nodes.push(Node {
+                    key: key.to_owned(),
+                    ..Node::default()
+                });
                 let child = self.nodes.len() - 1;
-                self.nodes[node].children.insert(key, child);
+                self.nodes[node].children.insert(folded, child);
                 child
             };
         }
@@ -90,6 +105,7 @@ impl RowShape {
     pub fn row(&self) -> Row {
         Row {
             slots: vec![Slot::Missing; self.types.len()],
+            exact: vec![false; self.types.len()],
             text: String::new(),
             memo: vec![HashMap::new(); self.nodes.len()],
         }
@@ -119,6 +135,7 @@ impl Row {
 
     fn clear(&mut self) {
         self.slots.fill(Slot::Missing);
+        self.exact.fill(false);
         self.text.clear();
     }
 
@@ -141,24 +158,31 @@ impl Row {
         }
     }
 
-    fn set(&mut self, slot: usize, value: Slot) {
-        // The first value that says something wins: keys can come twice, in two spellings.
-        if matches!(self.slots[slot], Slot::Missing | Slot::Null) {
+    fn set(&mut self, slot: usize, value: Slot, exact: bool) {
+        // A key can come twice in two spellings (nxlog's ProcessID and Sysmon's ProcessId): the form's own spelling
+        // wins, else the first value that says something.
+        let is_better = exact && !self.exact[slot] && value != Slot::Null;
+        if is_better || matches!(self.slots[slot], Slot::Missing | Slot::Null) {
             self.slots[slot] = value;
+            self.exact[slot] = exact;
         }
     }
 
-    fn set_text(&mut self, slot: usize, text: &str) {
+    fn set_text(&mut self, slot: usize, text: &str, exact: bool) {
         let from = self.text.len();
         self.text.push_str(text);
-        self.set(slot, Slot::Text(from, self.text.len()));
+        self.set(slot, Slot::Text(from, self.text.len()), exact);
     }
 
-    fn child(&mut self, shape: &RowShape, node: usize, key: &str) -> Option<usize> {
+    fn child(&mut self, shape: &RowShape, node: usize, key: &str) -> Option<Child> {
         if let Some(child) = self.memo[node].get(key) {
             return *child;
         }
-        let child = shape.nodes[node].children.get(&key.to_lowercase()).copied();
+        let child = shape.nodes[node].children.get(&key.to_lowercase());
+        let child = child.map(|child| Child {
+            node: *child,
+            exact: shape.nodes[*child].key == key,
+        });
         if self.memo[node].len() < MEMO {
             self.memo[node].insert(key.to_owned(), child);
         }
@@ -197,7 +221,12 @@ fn visit_object<'de, A: MapAccess<'de>>(
 ) -> Result<(), A::Error> {
     while let Some(child) = map.next_key_seed(KeySeed { shape, row, node })? {
         match child {
-            Some(node) => map.next_value_seed(ValueSeed { shape, row, node })?,
+            Some(Child { node, exact }) => map.next_value_seed(ValueSeed {
+                shape,
+                row,
+                node,
+                exact,
+            })?,
             None => {
                 map.next_value::<IgnoredAny>()?;
             }
@@ -213,14 +242,14 @@ struct KeySeed<'s> {
 }
 
 impl<'de> DeserializeSeed<'de> for KeySeed<'_> {
-    type Value = Option<usize>;
+    type Value = Option<Child>;
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
         deserializer.deserialize_str(self)
     }
 }
 
 impl Visitor<'_> for KeySeed<'_> {
-    type Value = Option<usize>;
+    type Value = Option<Child>;
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a key")
     }
@@ -233,6 +262,7 @@ struct ValueSeed<'s> {
     shape: &'s RowShape,
     row: &'s mut Row,
     node: usize,
+    exact: bool,
 }
 
 impl<'de> DeserializeSeed<'de> for ValueSeed<'_> {
@@ -243,9 +273,9 @@ impl<'de> DeserializeSeed<'de> for ValueSeed<'_> {
                 let raw: &RawValue = serde::Deserialize::deserialize(deserializer)?;
                 let text = raw.get();
                 match serde_json::from_str::<String>(text) {
-                    Ok(content) => self.row.set_text(slot, &content),
-                    Err(_) if text == "null" => self.row.set(slot, Slot::Null),
-                    Err(_) => self.row.set_text(slot, text),
+                    Ok(content) => self.row.set_text(slot, &content, self.exact),
+                    Err(_) if text == "null" => self.row.set(slot, Slot::Null, self.exact),
+                    Err(_) => self.row.set_text(slot, text, self.exact),
                 }
                 Ok(())
             }
@@ -257,7 +287,7 @@ impl<'de> DeserializeSeed<'de> for ValueSeed<'_> {
 impl ValueSeed<'_> {
     fn put(self, value: Slot) {
         if let Some(slot) = self.shape.nodes[self.node].slot {
-            self.row.set(slot, value);
+            self.row.set(slot, value, self.exact);
         }
     }
 }
@@ -269,7 +299,7 @@ impl<'de> Visitor<'de> for ValueSeed<'_> {
     }
     fn visit_str<E>(self, text: &str) -> Result<(), E> {
         if let Some(slot) = self.shape.nodes[self.node].slot {
-            self.row.set_text(slot, text);
+            self.row.set_text(slot, text, self.exact);
         }
         Ok(())
     }
@@ -281,7 +311,7 @@ impl<'de> Visitor<'de> for ValueSeed<'_> {
         match (i64::try_from(value), self.shape.nodes[self.node].slot) {
             (Ok(value), _) => self.put(Slot::Int(value)),
             // Beyond Int64 only a text column can hold it exactly.
-            (Err(_), Some(slot)) => self.row.set_text(slot, &value.to_string()),
+            (Err(_), Some(slot)) => self.row.set_text(slot, &value.to_string(), self.exact),
             (Err(_), None) => {}
         }
         Ok(())
@@ -301,7 +331,7 @@ impl<'de> Visitor<'de> for ValueSeed<'_> {
     fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<(), A::Error> {
         let node = &self.shape.nodes[self.node];
         if let Some(slot) = node.slot {
-            self.row.set(slot, Slot::Conflict);
+            self.row.set(slot, Slot::Conflict, self.exact);
         }
         visit_object(self.shape, self.row, self.node, map)
     }
@@ -502,6 +532,18 @@ mod tests {
         assert_eq!(images.value(1), "c");
         assert!(images.is_null(2));
         assert_eq!(conflicts, [0]);
+    }
+
+    #[test]
+    fn the_forms_own_spelling_wins() {
+        let lines = [
+            r#"{"ProcessID": 1, "ProcessId": "2"}"#,
+            r#"{"ProcessId": "2", "ProcessID": 1}"#,
+            r#"{"PROCESSID": 3, "ProcessId": null}"#,
+        ];
+        let (arrays, _) = read(&[column("ProcessId", ColumnType::Int)], &lines);
+        let ids = arrays[0].as_primitive::<Int64Type>();
+        assert_eq!(ids.iter().collect::<Vec<_>>(), [Some(2), Some(2), Some(3)]);
     }
 
     #[test]

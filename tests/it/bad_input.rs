@@ -143,6 +143,25 @@ fn a_job_that_is_not_yaml() {
 }
 
 #[test]
+fn a_job_that_is_not_text() {
+    let workspace = Workspace::with_one_table();
+    workspace.write("jobs/night.yaml", b"\xff\xfe\x00");
+    no_faults([refused(
+        "bad_job_not_text",
+        &workspace,
+        &RUN,
+        &["jobs/night.yaml", "UTF-8"],
+    )]);
+    workspace.write("jobs/night.yaml", "");
+    no_faults([refused(
+        "bad_job_empty",
+        &workspace,
+        &RUN,
+        &["jobs/night.yaml"],
+    )]);
+}
+
+#[test]
 fn a_job_without_a_grid() {
     let workspace = with_job(|_| "lake: ../lake/lake.yaml\noutput: ../out\n".to_owned());
     no_faults([refused(
@@ -542,7 +561,7 @@ fn bad_names_in_a_hunt() {
             &[
                 "sql/hunts/broken.sql:8:",
                 "regexp_extrakt",
-                "regexp_extract",
+                "did you mean `regexp_extract`?",
             ],
         ),
     ] {
@@ -710,6 +729,69 @@ fn an_output_that_cannot_be_written_is_found_before_the_scan() {
     assert_eq!(
         fs::read_to_string(workspace.path("taken")).unwrap(),
         "a file where the folder should be"
+    );
+}
+
+#[test]
+fn a_bucket_is_no_folder() {
+    let workspace = Workspace::with_one_table();
+    let arguments = ["run", "jobs/night.yaml", "--output", "s3://bucket/out"];
+    // Never a folder named `s3:` in the working folder, and "published".
+    no_faults([refused(
+        "bad_output_bucket",
+        &workspace,
+        &arguments,
+        &["s3://bucket/out"],
+    )]);
+    assert!(!workspace.path("s3:").exists());
+    workspace.write(
+        "lake/lake.yaml",
+        LAKE.replace("events/", "s3://bucket/events/"),
+    );
+    no_faults([refused(
+        "bad_location_bucket",
+        &workspace,
+        &RUN,
+        &["lake/lake.yaml:", " s3://bucket/events/", "hint"],
+    )]);
+}
+
+#[test]
+fn a_parameter_of_another_type() {
+    let workspace = with_job(|job| {
+        job.replace("wmic_format", "wmiexec_shared_output_file")
+            + "params:\n  wmiexec_shared_output_file: {min_commands: lots}\n"
+    });
+    no_faults([refused(
+        "bad_parameter_type",
+        &workspace,
+        &RUN,
+        &["jobs/night.yaml:", "min_commands", "lots"],
+    )]);
+}
+
+#[test]
+fn a_limit_costs_the_hunt_that_meets_it() {
+    let session = |number: u64| {
+        let command =
+            format!(r"cmd.exe /Q /c dir {number} 1> \\127.0.0.1\ADMIN$\__1767258598.38 2>&1");
+        event_at("2026-01-01 10:00:00.000", number, &command)
+    };
+    let workspace = Workspace::with_one_table();
+    let job = JOB.replace("wmic_format", "wmic_format, wmiexec_shared_output_file");
+    workspace.write("jobs/night.yaml", job);
+    let lines: String = (100..200).map(session).collect();
+    workspace.write("lake/events/day=2026-01-01/session.ndjson", lines);
+    let printed = workspace.run(&[&RUN[..], &["--memory", "1KiB"]].concat());
+    assert_eq!(printed.code, 1, "{}", printed.stdout);
+    assert_eq!(workspace.alerts("out").len(), 1, "the other hunt's alert");
+    let reason = printed
+        .stdout
+        .lines()
+        .find(|line| line.starts_with("wmiexec_shared_output_file: "));
+    assert!(
+        reason.is_some_and(|reason| reason.contains("1 KiB") || reason.contains("1.0 KiB")),
+        "it does not say that the memory of 1 KiB is not enough: {reason:?}"
     );
 }
 

@@ -152,14 +152,11 @@ fn a_broken_line_costs_itself_and_is_located() {
 #[test]
 fn a_torn_file_keeps_what_was_whole() {
     let table = OneTable::new(INLINE);
-    let text: String = (0..2000)
-        .map(|n| {
-            format!(
-                "{{\"at\":\"2026-01-01\",\"n\":{n},\"s\":\"{:x}\"}}\n",
-                n * 7919
-            )
-        })
-        .collect();
+    let lines = (0..2000).map(|n| {
+        let noise = n * 7919;
+        format!("{{\"at\":\"2026-01-01\",\"n\":{n},\"s\":\"{noise:x}\"}}\n")
+    });
+    let text = lines.collect::<Vec<_>>().concat();
     let whole = gzip(&text);
     table.write("a.ndjson.gz", &whole[..whole.len() / 2]);
     table.write("b.ndjson", line(5));

@@ -1,5 +1,11 @@
 //! The one integration-test binary: every test target links a whole DataFusion.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test that cannot go on fails, in its helpers too"
+)]
+
 mod answers;
 mod bad_input;
 mod cli;

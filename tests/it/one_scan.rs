@@ -175,7 +175,7 @@ fn shared(rows: &[Row], predicates: &[String], scope: Window) -> Vec<Result<Stri
                 &session_of,
                 &planned,
                 scope,
-                Duration::from_secs(60),
+                Duration::from_mins(1),
                 &|_, _| {},
             )
             .await

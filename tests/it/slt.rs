@@ -25,6 +25,10 @@ fn context(batch_size: usize) -> Result<SessionContext, DataFusionError> {
     let config = SessionConfig::new()
         .with_target_partitions(2)
         .with_batch_size(batch_size);
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "functions are tested without the engine"
+    )]
     let context = SessionContext::new_with_config(config);
     lakehunt::functions::register_all(&context)?;
     Ok(context)

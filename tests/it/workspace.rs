@@ -5,6 +5,7 @@
 //! and messages have the paths a user would see, and what a job writes lands beside the links, in the workspace.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
@@ -77,7 +78,7 @@ impl Workspace {
         symlink(repository().join("sql"), workspace.path("sql")).unwrap();
         workspace.write("jobs/night.yaml", JOB);
         workspace.write("lake/lake.yaml", LAKE);
-        workspace.write("lake/events/day=2026-01-01/good.ndjson", &events(0..3));
+        workspace.write("lake/events/day=2026-01-01/good.ndjson", events(0..3));
         workspace
     }
 
@@ -139,7 +140,10 @@ impl Workspace {
         list(&root, &mut found);
         let hash = |path: &PathBuf| {
             let digest = Sha256::digest(fs::read(path).unwrap());
-            digest.iter().map(|byte| format!("{byte:02x}")).collect()
+            digest.iter().fold(String::new(), |mut text, byte| {
+                let _ = write!(text, "{byte:02x}");
+                text
+            })
         };
         found
             .iter()
