@@ -59,15 +59,15 @@ def job(folder, lake, hunts, at):
 
 DUCKDB = """
 import duckdb, sys
-duckdb.sql("SET threads = 2")
+duckdb.sql("SET threads = 2; SET enable_progress_bar = false")
 folder, day = sys.argv[1:]
 rows = duckdb.sql(f'''
-  SELECT count(*) FROM read_ndjson('{folder}/sysmon/day={day}/*.gz', union_by_name=true, ignore_errors=true,
+  SELECT count(DISTINCT (Computer, EventRecordID)) FROM read_ndjson('{folder}/sysmon/day={day}/*.gz', ignore_errors=true,
     columns={{EventID: 'BIGINT', Computer: 'VARCHAR', Image: 'VARCHAR', OriginalFileName: 'VARCHAR', CommandLine: 'VARCHAR',
              UtcTime: 'VARCHAR', EventRecordID: 'BIGINT', ParentCommandLine: 'VARCHAR', "User": 'VARCHAR'}})
   WHERE EventID = 1 AND CommandLine ILIKE '%node%'
     AND (lower(parse_filename(Image, false, 'both_slash')) = 'wmic.exe' OR lower(OriginalFileName) = 'wmic.exe')
-''').fetchone()[0]
+''').fetchall()[0][0]
 print(rows)
 """
 
