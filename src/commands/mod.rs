@@ -7,6 +7,7 @@ mod run;
 mod run_tile;
 mod sample;
 mod tables;
+mod tile_report;
 
 use std::path::PathBuf;
 use std::process::ExitCode;

@@ -13,8 +13,9 @@ use crate::hunt::Content;
 use crate::lake::Lake;
 use crate::lake::decoded::DecodePlan;
 use crate::lake::exec::parallelism;
-use crate::lake::scan::{Pass, Progress, ScanReport};
+use crate::lake::scan::Pass;
 use crate::lake::table::Table;
+use crate::lake::{Progress, ScanReport};
 use crate::output::value::rfc3339;
 use crate::printer::Printer;
 

@@ -7,6 +7,7 @@ pub mod names;
 pub mod plan;
 pub mod prepare;
 pub mod scan;
+mod scope;
 pub mod source;
 pub mod views;
 
@@ -25,8 +26,8 @@ use datafusion::prelude::{SessionConfig, SessionContext};
 
 use crate::error::{Error, Result};
 use crate::functions;
-use crate::lake::scan::{Progress, SharedReport};
 use crate::lake::{Lake, WindowedTable};
+use crate::lake::{Progress, SharedReport};
 use crate::time::Window;
 use names::Catalog;
 

@@ -8,11 +8,15 @@ use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
-    Distinct, Expr, GroupByExpr, Ident, JoinConstraint, JoinOperator, ObjectName, ObjectNamePart,
-    OrderByKind, Query, Select, SelectItem, SelectItemQualifiedWildcardKind, SetExpr, TableAlias,
-    TableFactor, TableWithJoins, VisitMut, VisitorMut,
+    Distinct, Expr, GroupByExpr, Ident, JoinConstraint, ObjectName, ObjectNamePart, OrderByKind,
+    Query, Select, SelectItem, SelectItemQualifiedWildcardKind, SetExpr, TableFactor,
+    TableWithJoins, VisitMut, VisitorMut,
 };
 
+use super::scope::{
+    Columns, Relation, Scope, alias_columns, constraint, extend, make_exact, nested, output_name,
+    push, same,
+};
 use super::source::SqlSource;
 use crate::error::{Result, did_you_mean};
 
@@ -20,22 +24,6 @@ use crate::error::{Result, did_you_mean};
 pub trait Catalog {
     /// Tables and views with their columns.
     fn relations(&self) -> &[(String, Vec<String>)];
-}
-
-/// Columns of something in FROM; `None` when they cannot be known before planning.
-type Columns = Option<Vec<String>>;
-
-#[derive(Debug, Clone)]
-struct Relation {
-    name: String,
-    columns: Columns,
-}
-
-#[derive(Debug, Clone, Default)]
-struct Scope {
-    relations: Vec<Relation>,
-    /// Output names of the SELECT, for GROUP BY, HAVING and ORDER BY.
-    outputs: Vec<String>,
 }
 
 /// Resolves the names of a query and returns the tables and views it reads.
@@ -60,21 +48,6 @@ struct Resolver<'a> {
     /// Common table expressions in sight, innermost last.
     ctes: Vec<Relation>,
     used: BTreeSet<String>,
-}
-
-fn same(ident: &Ident, name: &str) -> bool {
-    match ident.quote_style {
-        Some(_) => ident.value == name,
-        None => {
-            ident.value.eq_ignore_ascii_case(name)
-                || ident.value.to_lowercase() == name.to_lowercase()
-        }
-    }
-}
-
-fn make_exact(ident: &mut Ident, name: &str) {
-    name.clone_into(&mut ident.value);
-    ident.quote_style = Some('"');
 }
 
 impl Resolver<'_> {
@@ -530,69 +503,5 @@ impl VisitorMut for ExpressionVisitor<'_, '_> {
             }
             Err(error) => ControlFlow::Break(Box::new(error)),
         }
-    }
-}
-
-fn nested(outer: &[Scope], scope: Scope) -> Vec<Scope> {
-    let mut scopes = outer.to_vec();
-    scopes.push(scope);
-    scopes
-}
-
-fn extend(columns: &mut Columns, more: Columns) {
-    match (columns.as_mut(), more) {
-        (Some(columns), Some(more)) => columns.extend(more),
-        _ => *columns = None,
-    }
-}
-
-fn alias_columns(alias: &TableAlias) -> Columns {
-    (!alias.columns.is_empty()).then(|| {
-        alias
-            .columns
-            .iter()
-            .map(|column| column.name.value.clone())
-            .collect()
-    })
-}
-
-fn push(scope: &mut Scope, alias: Option<&TableAlias>, found: Relation) {
-    scope.relations.push(match alias {
-        Some(alias) => Relation {
-            name: alias.name.value.clone(),
-            columns: alias_columns(alias).or(found.columns),
-        },
-        None => found,
-    });
-}
-
-fn output_name(expression: &Expr) -> String {
-    match expression {
-        Expr::Identifier(ident) => ident.value.clone(),
-        Expr::CompoundIdentifier(parts) => parts
-            .last()
-            .map(|part| part.value.clone())
-            .unwrap_or_default(),
-        other => other.to_string(),
-    }
-}
-
-fn constraint(operator: &mut JoinOperator) -> Option<&mut JoinConstraint> {
-    match operator {
-        JoinOperator::Join(constraint)
-        | JoinOperator::Inner(constraint)
-        | JoinOperator::Left(constraint)
-        | JoinOperator::LeftOuter(constraint)
-        | JoinOperator::Right(constraint)
-        | JoinOperator::RightOuter(constraint)
-        | JoinOperator::FullOuter(constraint)
-        | JoinOperator::CrossJoin(constraint)
-        | JoinOperator::Semi(constraint)
-        | JoinOperator::LeftSemi(constraint)
-        | JoinOperator::RightSemi(constraint)
-        | JoinOperator::Anti(constraint)
-        | JoinOperator::LeftAnti(constraint)
-        | JoinOperator::RightAnti(constraint) => Some(constraint),
-        _ => None,
     }
 }

@@ -142,7 +142,10 @@ async fn stock_reads_a_backslash_wrongly_and_we_do_not() {
         format!(r"SELECT c FROM {PATHS} WHERE c LIKE 'C:\Windows%'"),
     ];
     for sql in sql {
-        #[expect(clippy::disallowed_methods, reason = "the stock engine is what is shown")]
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "the stock engine is what is shown"
+        )]
         let stock = answer(&SessionContext::new(), &sql).await;
         assert!(
             stock.contains("C:Windows") && !stock.contains(r"C:\Windows"),

@@ -27,7 +27,8 @@ use futures::{Stream, StreamExt};
 
 use super::consumer::{Consumer, Deduplicator};
 use super::decoded::DecodePlan;
-use super::scan::{Delivery, FileReport, Pass, Progress, SharedReport};
+use super::file_report::{FileReport, Progress, SharedReport};
+use super::scan::{Delivery, Pass};
 use super::table::{Listing, Table};
 
 /// A scan of one table for one consumer.

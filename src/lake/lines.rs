@@ -123,7 +123,8 @@ impl<R: Read> Lines<R> {
 
     /// Reads past the rest of a line that is too long to keep.
     fn skip_long_line(&mut self) -> io::Result<Option<Line<'_>>> {
-        let kept = 4096.min(self.end - self.start);
+        // Less than the buffer holds, or there would be no room to read on.
+        let kept = 4096.min((self.end - self.start) / 2);
         self.buffer.copy_within(self.start..self.start + kept, 0);
         let mut length = (self.end - self.start) as u64;
         loop {

@@ -3,10 +3,12 @@
 //!
 //! Knows nothing of hunts, jobs and output. What is needed to scan a table is plain data.
 
+pub mod columns;
 pub mod config;
 pub mod consumer;
 pub mod decoded;
 pub mod exec;
+pub mod file_report;
 pub mod form;
 pub mod layout;
 pub mod lines;
@@ -22,10 +24,10 @@ pub mod view;
 
 pub use config::LakeFile;
 pub use exec::LakeScanExec;
+pub use file_report::{FileReport, Progress, ScanReport, SharedReport};
 pub use form::{ColumnType, Form};
 pub use provider::WindowedTable;
 pub use quarantine::BadRecord;
-pub use scan::{FileReport, ScanReport};
 pub use table::Table;
 pub use view::View;
 

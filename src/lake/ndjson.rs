@@ -7,11 +7,12 @@ use std::io::{self, BufReader, Read};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use super::columns::Columns;
 use super::decoded::{BLOCK_ROWS, Block, DecodePlan, content_identity, identity};
+use super::file_report::{FileReport, Progress};
 use super::lines::Lines;
 use super::quarantine::BadRecord;
-use super::row::{Columns, Row, RowShape};
-use super::scan::{FileReport, Progress};
+use super::row::{Row, RowShape};
 use super::table::DataFile;
 
 /// How often the counters for the terminal are told of rows.

@@ -19,13 +19,13 @@ use datafusion::parquet::file::statistics::Statistics;
 use futures::StreamExt;
 use tokio::runtime::Handle;
 
+use super::columns::whole;
 use super::consumer::filter_block;
 use super::decoded::{BLOCK_ROWS, Block, DecodePlan, content_identity, identity};
+use super::file_report::{FileReport, Progress};
 use super::form::ColumnType;
 use super::object_reader::ObjectReader;
 use super::quarantine::BadRecord;
-use super::row::whole;
-use super::scan::{FileReport, Progress};
 use super::table::DataFile;
 use crate::functions::parse_int;
 

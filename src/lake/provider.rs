@@ -11,7 +11,7 @@ use datafusion::physical_plan::ExecutionPlan;
 
 use super::consumer::Consumer;
 use super::exec::LakeScanExec;
-use super::scan::{Progress, SharedReport};
+use super::file_report::{Progress, SharedReport};
 use super::table::Table;
 use crate::time::Window;
 

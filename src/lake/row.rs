@@ -6,12 +6,8 @@
 use std::collections::HashMap;
 use std::fmt;
 
-use datafusion::arrow::array::{
-    ArrayRef, BooleanBuilder, Float64Builder, Int64Builder, StringViewBuilder,
-};
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
-use std::sync::Arc;
 
 use super::form::{ColumnType, FormColumn};
 
@@ -22,7 +18,7 @@ const MEMO: usize = 4096;
 #[derive(Debug)]
 pub struct RowShape {
     nodes: Vec<Node>,
-    types: Vec<ColumnType>,
+    pub(super) types: Vec<ColumnType>,
 }
 
 #[derive(Debug, Default)]
@@ -36,7 +32,7 @@ struct Node {
 
 /// What one line says of one wanted path.
 #[derive(Debug, Clone, Copy, PartialEq)]
-enum Slot {
+pub(super) enum Slot {
     Missing,
     Null,
     /// A range of the row's text.
@@ -51,10 +47,10 @@ enum Slot {
 /// Scratch space for one line.
 #[derive(Debug)]
 pub struct Row {
-    slots: Vec<Slot>,
+    pub(super) slots: Vec<Slot>,
     /// Whether a slot's key was spelled as the form spells it.
     exact: Vec<bool>,
-    text: String,
+    pub(super) text: String,
     memo: Vec<HashMap<String, Option<Child>>>,
 }
 
@@ -342,227 +338,17 @@ impl<'de> Visitor<'de> for ValueSeed<'_> {
     }
 }
 
-/// The columns under construction.
-#[derive(Debug)]
-pub struct Columns {
-    builders: Vec<Builder>,
-    /// Values of another type than declared, by slot: they became NULL.
-    pub conflicts: Vec<u64>,
-}
-
-#[derive(Debug)]
-enum Builder {
-    Text(StringViewBuilder),
-    Int(Int64Builder),
-    Float(Float64Builder),
-    Bool(BooleanBuilder),
-}
-
-impl Columns {
-    /// Empty columns of a shape.
-    pub fn new(shape: &RowShape) -> Self {
-        let builders = shape
-            .types
-            .iter()
-            .map(|column_type| match column_type {
-                ColumnType::Text | ColumnType::Json => Builder::Text(StringViewBuilder::new()),
-                ColumnType::Int => Builder::Int(Int64Builder::new()),
-                ColumnType::Float => Builder::Float(Float64Builder::new()),
-                ColumnType::Bool => Builder::Bool(BooleanBuilder::new()),
-            })
-            .collect();
-        Self {
-            builders,
-            conflicts: vec![0; shape.types.len()],
-        }
-    }
-
-    /// Appends a row, one value per column.
-    pub fn push(&mut self, row: &Row) {
-        for (index, builder) in self.builders.iter_mut().enumerate() {
-            if !builder.push(row, row.slots[index]) {
-                self.conflicts[index] += 1;
-            }
-        }
-    }
-
-    /// Takes the arrays and starts anew.
-    pub fn finish(&mut self) -> Vec<ArrayRef> {
-        self.builders
-            .iter_mut()
-            .map(|builder| -> ArrayRef {
-                match builder {
-                    Builder::Text(builder) => Arc::new(builder.finish()),
-                    Builder::Int(builder) => Arc::new(builder.finish()),
-                    Builder::Float(builder) => Arc::new(builder.finish()),
-                    Builder::Bool(builder) => Arc::new(builder.finish()),
-                }
-            })
-            .collect()
-    }
-}
-
-impl Builder {
-    /// Appends a value; false when it did not fit and became NULL. An empty text is an absent number, not a wrong one.
-    fn push(&mut self, row: &Row, slot: Slot) -> bool {
-        let absent = matches!(slot, Slot::Missing | Slot::Null)
-            || matches!(slot, Slot::Text(from, to) if from == to);
-        match self {
-            Self::Text(builder) => {
-                match slot {
-                    Slot::Text(from, to) => builder.append_value(&row.text[from..to]),
-                    Slot::Int(value) => builder.append_value(value.to_string()),
-                    Slot::Float(value) => builder.append_value(value.to_string()),
-                    Slot::Bool(value) => builder.append_value(if value { "true" } else { "false" }),
-                    Slot::Missing | Slot::Null | Slot::Conflict => builder.append_null(),
-                }
-                slot != Slot::Conflict
-            }
-            Self::Int(builder) => {
-                let value = match slot {
-                    Slot::Int(value) => Some(value),
-                    Slot::Text(from, to) => crate::functions::parse_int(&row.text[from..to]),
-                    Slot::Float(value) => whole(value),
-                    _ => None,
-                };
-                builder.append_option(value);
-                value.is_some() || absent
-            }
-            Self::Float(builder) => {
-                let value = match slot {
-                    #[expect(clippy::cast_precision_loss, reason = "a float column asks for it")]
-                    Slot::Int(value) => Some(value as f64),
-                    Slot::Float(value) => Some(value),
-                    Slot::Text(from, to) => row.text[from..to].trim().parse().ok(),
-                    _ => None,
-                };
-                builder.append_option(value);
-                value.is_some() || absent
-            }
-            Self::Bool(builder) => {
-                let value = match slot {
-                    Slot::Bool(value) => Some(value),
-                    Slot::Int(0) => Some(false),
-                    Slot::Int(1) => Some(true),
-                    Slot::Text(from, to) => match row.text[from..to].trim() {
-                        text if text.eq_ignore_ascii_case("true") => Some(true),
-                        text if text.eq_ignore_ascii_case("false") => Some(false),
-                        _ => None,
-                    },
-                    _ => None,
-                };
-                builder.append_option(value);
-                value.is_some() || absent
-            }
-        }
-    }
-}
-
-/// A float that is a whole number of `i64`.
-pub(super) fn whole(value: f64) -> Option<i64> {
-    #[expect(clippy::cast_possible_truncation, reason = "checked by the range")]
-    (value.fract() == 0.0 && value.abs() < 9.0e15).then_some(value as i64)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use datafusion::arrow::array::{Array, AsArray};
-    use datafusion::arrow::datatypes::Int64Type;
-
-    fn column(path: &str, column_type: ColumnType) -> FormColumn {
-        FormColumn {
-            name: path.to_owned(),
-            path: path.to_owned(),
-            column_type,
-        }
-    }
-
-    fn read(columns: &[FormColumn], lines: &[&str]) -> (Vec<ArrayRef>, Vec<u64>) {
-        let shape = RowShape::new(columns);
-        let mut row = shape.row();
-        let mut built = Columns::new(&shape);
-        for line in lines {
-            row.read(&shape, line).unwrap();
-            built.push(&row);
-        }
-        (built.finish(), built.conflicts)
-    }
-
-    #[test]
-    fn one_field_in_many_spellings() {
-        let lines = [
-            r#"{"EventID": 4688}"#,
-            r#"{"EventID": "4688"}"#,
-            r#"{"eventid": "0x1250"}"#,
-            r#"{"EventID": 4688.0}"#,
-            r#"{"EventID": {"x": 1}}"#,
-            r#"{"EventID": ""}"#,
-            r#"{"EventID": true}"#,
-            "{}",
-        ];
-        let (arrays, conflicts) = read(&[column("EventID", ColumnType::Int)], &lines);
-        let ids = arrays[0].as_primitive::<Int64Type>();
-        assert_eq!(
-            ids.iter().collect::<Vec<_>>(),
-            [
-                Some(4688),
-                Some(4688),
-                Some(4688),
-                Some(4688),
-                None,
-                None,
-                None,
-                None
-            ]
-        );
-        assert_eq!(conflicts, [2]);
-    }
-
-    #[test]
-    fn nested_and_flat_keys_are_one_column() {
-        let lines = [
-            r#"{"event_data": {"Image": "a\\b"}}"#,
-            r#"{"event_data.Image": "c"}"#,
-            r#"{"event_data": "no object"}"#,
-        ];
-        let (arrays, conflicts) = read(&[column("event_data.Image", ColumnType::Text)], &lines);
-        let images = arrays[0].as_string_view();
-        assert_eq!(images.value(0), r"a\b");
-        assert_eq!(images.value(1), "c");
-        assert!(images.is_null(2));
-        assert_eq!(conflicts, [0]);
-    }
-
-    #[test]
-    fn the_forms_own_spelling_wins() {
-        let lines = [
-            r#"{"ProcessID": 1, "ProcessId": "2"}"#,
-            r#"{"ProcessId": "2", "ProcessID": 1}"#,
-            r#"{"PROCESSID": 3, "ProcessId": null}"#,
-        ];
-        let (arrays, _) = read(&[column("ProcessId", ColumnType::Int)], &lines);
-        let ids = arrays[0].as_primitive::<Int64Type>();
-        assert_eq!(ids.iter().collect::<Vec<_>>(), [Some(2), Some(2), Some(3)]);
-    }
-
-    #[test]
-    fn json_columns_keep_what_no_scalar_can() {
-        let lines = [
-            r#"{"tags": ["a", 1]}"#,
-            r#"{"tags": "{\"x\":1}"}"#,
-            r#"{"tags": null}"#,
-        ];
-        let (arrays, _) = read(&[column("tags", ColumnType::Json)], &lines);
-        let tags = arrays[0].as_string_view();
-        assert_eq!(tags.value(0), r#"["a", 1]"#);
-        assert_eq!(tags.value(1), r#"{"x":1}"#);
-        assert!(tags.is_null(2));
-    }
 
     #[test]
     fn a_broken_line_leaves_nothing() {
-        let shape = RowShape::new(&[column("a", ColumnType::Text)]);
+        let shape = RowShape::new(&[FormColumn {
+            name: "a".to_owned(),
+            path: "a".to_owned(),
+            column_type: ColumnType::Text,
+        }]);
         let mut row = shape.row();
         for line in [
             r#"{"a": "x", "b"#,

@@ -14,7 +14,7 @@ use datafusion::parquet::file::properties::WriterProperties;
 use lakehunt::engine::{Engine, Session, SqlSource};
 use lakehunt::hunt::Content;
 use lakehunt::lake::Lake;
-use lakehunt::lake::scan::ScanReport;
+use lakehunt::lake::ScanReport;
 use lakehunt::time::Window;
 use tempfile::TempDir;
 

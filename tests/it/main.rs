@@ -7,13 +7,18 @@
 )]
 
 mod answers;
+mod bad_arguments;
+mod bad_files;
+mod bad_hunts;
 mod bad_input;
 mod cli;
 mod fixtures;
 mod lake;
 mod one_scan;
 mod publish;
+mod racing;
 mod real_telemetry;
 mod slt;
 mod tidy;
+mod windows;
 mod workspace;

@@ -1,27 +1,24 @@
 //! The publish protocol as a reader of the output meets it: same bytes on every way to a tile, the layout, the ledger,
-//! one writer a tile, and what is a repeat.
+//! and what is a repeat.
 
-use std::fs::{self, File};
-use std::process::Stdio;
-use std::thread::sleep;
-use std::time::Duration;
+use std::fs;
 
 use serde_json::Value;
 
 use crate::workspace::{JOB, Workspace, event, event_at, events, parquet};
 
-const RUN: [&str; 2] = ["run", "jobs/night.yaml"];
-const FIRST: &str = "20260101T000000Z_20260102T000000Z";
+pub(crate) const RUN: [&str; 2] = ["run", "jobs/night.yaml"];
+pub(crate) const FIRST: &str = "20260101T000000Z_20260102T000000Z";
 
 /// The repository's hunts and job, and a small lake of three days.
-fn with_sample() -> Workspace {
+pub(crate) fn with_sample() -> Workspace {
     let workspace = Workspace::of_repository();
     workspace.succeed(&["sample", "lake", "--events", "1500", "--seed", "7"]);
     workspace
 }
 
 /// The nightly job over that lake, into `output`.
-fn nightly(workspace: &Workspace, output: &str, flags: &[&str]) {
+pub(crate) fn nightly(workspace: &Workspace, output: &str, flags: &[&str]) {
     let arguments = [
         "run",
         "jobs/nightly.yaml",
@@ -307,121 +304,6 @@ fn what_a_hunt_found_stays_while_it_fails() {
     assert_eq!(ledger["hunts"]["wmic_format"]["state"], "complete");
 }
 
-#[test]
-fn a_tile_that_another_run_writes_is_skipped() {
-    let workspace = Workspace::with_one_table();
-    let lock = format!("out/.locks/night_{FIRST}.lock");
-    workspace.write(&lock, "");
-    let held = File::options()
-        .write(true)
-        .open(workspace.path(&lock))
-        .unwrap();
-    held.try_lock().unwrap();
-    let printed = workspace.run(&RUN);
-    assert_eq!(printed.code, 0, "{}", printed.stderr);
-    assert_eq!(printed.stdout, "");
-    assert!(
-        printed.stderr.contains("another run") && printed.stderr.contains("2026-01-01T00:00:00Z"),
-        "{}",
-        printed.stderr
-    );
-    assert!(workspace.published("out").is_empty());
-    assert!(workspace.hashes("out/summary").is_empty());
-    // Other tiles are not held up.
-    workspace.succeed(&[&RUN[..], &["--from", "2026-01-01", "--to", "2026-01-03"]].concat());
-    let ledgers = workspace.hashes("out/ledger/night");
-    assert_eq!(
-        ledgers.into_keys().collect::<Vec<_>>(),
-        ["20260102T000000Z_20260103T000000Z.json"]
-    );
-    drop(held);
-    workspace.succeed(&RUN);
-    assert_eq!(
-        workspace.alerts("out").len(),
-        1,
-        "a lock file alone holds nobody up"
-    );
-}
-
-#[test]
-fn a_skipped_tile_is_still_one_json_document() {
-    let workspace = Workspace::with_one_table();
-    let lock = format!("out/.locks/night_{FIRST}.lock");
-    workspace.write(&lock, "");
-    let held = File::options()
-        .write(true)
-        .open(workspace.path(&lock))
-        .unwrap();
-    held.try_lock().unwrap();
-    workspace
-        .succeed(&[&RUN[..], &["--format", "json"]].concat())
-        .json();
-}
-
-#[test]
-fn two_runs_racing_leave_one_good_result() {
-    let workspace = with_sample();
-    nightly(&workspace, "alone", &[]);
-    let alone = workspace.published("alone");
-    let arguments = [
-        "run",
-        "jobs/nightly.yaml",
-        "--lake",
-        "lake/lake.yaml",
-        "--output",
-        "out",
-    ];
-    let start = || {
-        let mut command = workspace.command(&arguments);
-        command
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap()
-    };
-    let racing = [start(), start(), start()];
-    for mut child in racing {
-        assert_eq!(child.wait().unwrap().code(), Some(0));
-    }
-    assert_eq!(alone, workspace.published("out"));
-    assert!(workspace.hashes("out/.tmp").is_empty());
-}
-
-#[test]
-fn a_killed_run_leaves_no_half_and_a_rerun_mends_it() {
-    let workspace = with_sample();
-    nightly(&workspace, "alone", &[]);
-    let alone = workspace.published("alone");
-    let arguments = [
-        "run",
-        "jobs/nightly.yaml",
-        "--lake",
-        "lake/lake.yaml",
-        "--output",
-        "out",
-    ];
-    for milliseconds in [60, 150, 300, 450] {
-        let mut command = workspace.command(&arguments);
-        let mut child = command
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        sleep(Duration::from_millis(milliseconds));
-        child.kill().unwrap();
-        child.wait().unwrap();
-        for (path, hash) in workspace.published("out") {
-            assert_eq!(
-                alone.get(&path),
-                Some(&hash),
-                "{path} after {milliseconds} ms"
-            );
-        }
-    }
-    nightly(&workspace, "out", &[]);
-    assert_eq!(alone, workspace.published("out"));
-}
-
 /// The same hit on the first and second day.
 fn twice(suppress: &str) -> Workspace {
     let workspace = Workspace::with_one_table();
@@ -489,6 +371,30 @@ fn the_same_activity_the_day_after_is_a_repeat() {
         !is_repeat(&workspace, days[1], days[2]),
         "longer ago than `suppress`"
     );
+}
+
+#[test]
+fn a_torn_file_of_another_day_does_not_stop_the_tile() {
+    let workspace = twice("24h");
+    workspace.succeed(&RUN);
+    let earlier = format!("out/alerts/job=night/date=2026-01-01/hunt=wmic_format/{FIRST}.parquet");
+    workspace.write(&earlier, "torn");
+    let next = ["--from", "2026-01-02", "--to", "2026-01-03"];
+    let printed = workspace.run(&[&RUN[..], &next].concat());
+    let said = printed.stdout + &printed.stderr;
+    assert!(said.contains("alerts/job=night/date=2026-01-01"), "{said}");
+    let ledgers = workspace.hashes("out/ledger/night");
+    assert_eq!(ledgers.len(), 2, "today's alerts are published:\n{said}");
+}
+
+#[test]
+fn a_rerun_mends_a_torn_ledger() {
+    let workspace = Workspace::with_one_table();
+    workspace.succeed(&RUN);
+    let before = workspace.published("out");
+    workspace.write(&format!("out/ledger/night/{FIRST}.json"), "{\"torn");
+    workspace.succeed(&RUN);
+    assert_eq!(before, workspace.published("out"));
 }
 
 #[test]

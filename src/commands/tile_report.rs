@@ -1,0 +1,136 @@
+//! What a tile's scan and alerts are in the ledger, the report and the quarantine.
+//!
+//! Translates, decides nothing.
+
+use std::collections::BTreeMap;
+
+use crate::engine::TableScan;
+use crate::error::{Error, Result};
+use crate::hunt::Hunt;
+use crate::lake::FileReport;
+use crate::output::Alert;
+use crate::output::ledger::{ObjectRecord, TableRecord};
+use crate::report::{AlertReport, Entity, EvidenceRow, LostFile, TableReport};
+use crate::time::Window;
+
+pub(super) fn alert_report(hunt: &Hunt, alert: &Alert, repeat: bool) -> AlertReport {
+    AlertReport {
+        alert_id: alert.alert_id.clone(),
+        group_id: alert.group_id.clone(),
+        hunt: hunt.name.clone(),
+        title: alert.title.clone(),
+        level: hunt.front_matter.level,
+        risk_score: alert.risk_score,
+        message: alert.message.clone(),
+        entities: alert
+            .entities
+            .iter()
+            .map(|entity| Entity {
+                kind: entity.kind.clone(),
+                value: entity.value.clone(),
+            })
+            .collect(),
+        first_seen: alert.first_seen,
+        last_seen: alert.last_seen,
+        event_count: alert.event_count.unsigned_abs(),
+        finding_count: alert.finding_count.unsigned_abs(),
+        evidence: alert
+            .evidence
+            .iter()
+            .map(|place| EvidenceRow {
+                table: place.table.clone(),
+                file: place.file.clone(),
+                row: place.row.unsigned_abs(),
+            })
+            .collect(),
+        evidence_total: alert.evidence.len() as u64,
+        evidence_truncated: alert.evidence_truncated,
+        techniques: alert.techniques.clone(),
+        repeat,
+        excepted_by: alert.excepted_by.clone(),
+    }
+}
+
+/// Bad records belong to the tile of their file's own time, so that neighbours do not report them again.
+fn belongs(file: &FileReport, tile: Window) -> bool {
+    file.path_time.is_none_or(|time| tile.contains(time.start))
+}
+
+pub(super) fn quarantine(scan: &TableScan, tile: Window) -> Result<Option<Vec<u8>>> {
+    let mut bytes = Vec::new();
+    for file in scan.files.iter().filter(|file| belongs(file, tile)) {
+        for bad in &file.bad_records {
+            serde_json::to_writer(&mut bytes, bad)
+                .map_err(|error| Error::failure(error.to_string()))?;
+            bytes.push(b'\n');
+        }
+        if let Some(reason) = &file.lost {
+            let lost = serde_json::json!({"file": file.object.path, "line": 0, "offset": 0, "reason": "lost", "detail": reason});
+            bytes.extend(lost.to_string().into_bytes());
+            bytes.push(b'\n');
+        }
+    }
+    Ok((!bytes.is_empty()).then_some(bytes))
+}
+
+pub(super) fn table_record(scan: &TableScan) -> TableRecord {
+    let sum = |value: fn(&FileReport) -> u64| scan.files.iter().map(value).sum();
+    TableRecord {
+        objects: scan
+            .files
+            .iter()
+            .map(|file| ObjectRecord {
+                path: file.object.path.clone(),
+                size: file.object.size,
+                modified: file.object.modified,
+                rows: file.rows,
+                rejected: file.rejected,
+                oldest_event: file.oldest_event(),
+                newest_event: file.newest_event(),
+                lost: file.lost.clone(),
+            })
+            .collect(),
+        rows_read: sum(|file| file.rows),
+        rows_in_window: sum(|file| file.in_window),
+        rows_rejected: sum(|file| file.rejected),
+        rows_matched: scan.matched,
+        newest_event: scan.files.iter().filter_map(FileReport::newest_event).max(),
+    }
+}
+
+pub(super) fn table_report(name: &str, scan: &TableScan, tile: Window) -> TableReport {
+    let sum = |value: fn(&FileReport) -> u64| scan.files.iter().map(value).sum();
+    let mut type_conflicts = BTreeMap::new();
+    for (column, count) in scan.files.iter().flat_map(|file| &file.conflicts) {
+        *type_conflicts.entry(column.clone()).or_insert(0) += *count;
+    }
+    let rows_in_window: u64 = sum(|file| file.in_window);
+    TableReport {
+        name: name.to_owned(),
+        files_total: (scan.listing.files.len() + scan.listing.files_pruned) as u64,
+        files_read: scan.files.len() as u64,
+        bytes_read: sum(|file| file.bytes),
+        rows_read: sum(|file| file.rows),
+        rows_in_window,
+        rows_matched: scan.matched,
+        quarantined: scan
+            .files
+            .iter()
+            .filter(|file| belongs(file, tile))
+            .map(|file| file.rejected)
+            .sum(),
+        type_conflicts,
+        no_data: rows_in_window == 0,
+        newest_event: scan.files.iter().filter_map(FileReport::newest_event).max(),
+        lost: scan
+            .files
+            .iter()
+            .filter_map(|file| {
+                Some(LostFile {
+                    file: file.object.path.clone(),
+                    reason: file.lost.clone()?,
+                })
+            })
+            .collect(),
+    }
+}

@@ -1,0 +1,100 @@
+//! What a name can mean at a place of a query: the relations in sight, their columns, and the names of the output.
+//!
+//! Data and small questions to it; the walk over the query is `names`' business.
+
+use datafusion::sql::sqlparser::ast::{Expr, Ident, JoinConstraint, JoinOperator, TableAlias};
+
+/// Columns of something in FROM; `None` when they cannot be known before planning.
+pub(super) type Columns = Option<Vec<String>>;
+
+#[derive(Debug, Clone)]
+pub(super) struct Relation {
+    pub(super) name: String,
+    pub(super) columns: Columns,
+}
+
+#[derive(Debug, Clone, Default)]
+pub(super) struct Scope {
+    pub(super) relations: Vec<Relation>,
+    /// Output names of the SELECT, for GROUP BY, HAVING and ORDER BY.
+    pub(super) outputs: Vec<String>,
+}
+
+pub(super) fn same(ident: &Ident, name: &str) -> bool {
+    match ident.quote_style {
+        Some(_) => ident.value == name,
+        None => {
+            ident.value.eq_ignore_ascii_case(name)
+                || ident.value.to_lowercase() == name.to_lowercase()
+        }
+    }
+}
+
+pub(super) fn make_exact(ident: &mut Ident, name: &str) {
+    name.clone_into(&mut ident.value);
+    ident.quote_style = Some('"');
+}
+
+pub(super) fn nested(outer: &[Scope], scope: Scope) -> Vec<Scope> {
+    let mut scopes = outer.to_vec();
+    scopes.push(scope);
+    scopes
+}
+
+pub(super) fn extend(columns: &mut Columns, more: Columns) {
+    match (columns.as_mut(), more) {
+        (Some(columns), Some(more)) => columns.extend(more),
+        _ => *columns = None,
+    }
+}
+
+pub(super) fn alias_columns(alias: &TableAlias) -> Columns {
+    (!alias.columns.is_empty()).then(|| {
+        alias
+            .columns
+            .iter()
+            .map(|column| column.name.value.clone())
+            .collect()
+    })
+}
+
+pub(super) fn push(scope: &mut Scope, alias: Option<&TableAlias>, found: Relation) {
+    scope.relations.push(match alias {
+        Some(alias) => Relation {
+            name: alias.name.value.clone(),
+            columns: alias_columns(alias).or(found.columns),
+        },
+        None => found,
+    });
+}
+
+pub(super) fn output_name(expression: &Expr) -> String {
+    match expression {
+        Expr::Identifier(ident) => ident.value.clone(),
+        Expr::CompoundIdentifier(parts) => parts
+            .last()
+            .map(|part| part.value.clone())
+            .unwrap_or_default(),
+        other => other.to_string(),
+    }
+}
+
+pub(super) fn constraint(operator: &mut JoinOperator) -> Option<&mut JoinConstraint> {
+    match operator {
+        JoinOperator::Join(constraint)
+        | JoinOperator::Inner(constraint)
+        | JoinOperator::Left(constraint)
+        | JoinOperator::LeftOuter(constraint)
+        | JoinOperator::Right(constraint)
+        | JoinOperator::RightOuter(constraint)
+        | JoinOperator::FullOuter(constraint)
+        | JoinOperator::CrossJoin(constraint)
+        | JoinOperator::Semi(constraint)
+        | JoinOperator::LeftSemi(constraint)
+        | JoinOperator::RightSemi(constraint)
+        | JoinOperator::Anti(constraint)
+        | JoinOperator::LeftAnti(constraint)
+        | JoinOperator::RightAnti(constraint) => Some(constraint),
+        _ => None,
+    }
+}

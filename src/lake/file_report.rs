@@ -1,0 +1,118 @@
+//! What a pass over a table says of each file: records, rejects, times, losses; and counters for the terminal.
+//!
+//! Plain data; the readers fill it, the ledger keeps it.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex};
+
+use chrono::{DateTime, Utc};
+
+use super::quarantine::{BadRecord, KEPT_RECORDS};
+use super::table::DataFile;
+use crate::store::Object;
+
+/// Counters that a progress bar reads while a scan runs.
+#[derive(Debug, Default)]
+pub struct Progress {
+    /// Files that are done.
+    pub files: AtomicU64,
+    /// Bytes read, as they lie on disk.
+    pub bytes: AtomicU64,
+    /// Records read.
+    pub rows: AtomicU64,
+}
+
+/// What one file gave.
+#[derive(Debug, Clone)]
+pub struct FileReport {
+    /// The object.
+    pub object: Object,
+    /// The time its path holds.
+    pub path_time: Option<crate::time::Window>,
+    /// Records that were read, in and out of the window.
+    pub rows: u64,
+    /// Records inside the window.
+    pub in_window: u64,
+    /// Records that could not be read.
+    pub rejected: u64,
+    /// The first of them, with place and reason.
+    pub bad_records: Vec<BadRecord>,
+    /// Values of another type than declared, by column: they became NULL.
+    pub conflicts: BTreeMap<String, u64>,
+    /// Oldest event time seen, microseconds.
+    pub oldest: Option<i64>,
+    /// Newest event time seen, microseconds.
+    pub newest: Option<i64>,
+    /// Why the file, or the rest of it, could not be read.
+    pub lost: Option<String>,
+    /// Parquet row groups that were read.
+    pub row_groups_read: u64,
+    /// Parquet row groups whose statistics said that the window is elsewhere.
+    pub row_groups_pruned: u64,
+    /// Bytes read.
+    pub bytes: u64,
+}
+
+impl FileReport {
+    pub(super) fn new(file: &DataFile) -> Self {
+        Self {
+            object: file.object.clone(),
+            path_time: file.time,
+            rows: 0,
+            in_window: 0,
+            rejected: 0,
+            bad_records: Vec::new(),
+            conflicts: BTreeMap::new(),
+            oldest: None,
+            newest: None,
+            lost: None,
+            row_groups_read: 0,
+            row_groups_pruned: 0,
+            bytes: 0,
+        }
+    }
+
+    pub(super) fn saw(&mut self, micros: i64) {
+        self.oldest = Some(self.oldest.map_or(micros, |oldest| oldest.min(micros)));
+        self.newest = Some(self.newest.map_or(micros, |newest| newest.max(micros)));
+    }
+
+    pub(super) fn reject(&mut self, bad: BadRecord) {
+        self.rejected += 1;
+        if self.bad_records.len() < KEPT_RECORDS {
+            self.bad_records.push(bad);
+        }
+    }
+
+    pub(super) fn conflict(&mut self, column: &str, count: u64) {
+        *self.conflicts.entry(column.to_owned()).or_default() += count;
+    }
+
+    pub(super) fn lose(&mut self, reason: String) {
+        self.lost = Some(match self.lost.take() {
+            Some(before) => format!("{before}; {reason}"),
+            None => reason,
+        });
+    }
+
+    /// Newest event time as an instant.
+    pub fn newest_event(&self) -> Option<DateTime<Utc>> {
+        self.newest.and_then(DateTime::from_timestamp_micros)
+    }
+
+    /// Oldest event time as an instant.
+    pub fn oldest_event(&self) -> Option<DateTime<Utc>> {
+        self.oldest.and_then(DateTime::from_timestamp_micros)
+    }
+}
+
+/// What a pass over a table gave.
+#[derive(Debug, Default, Clone)]
+pub struct ScanReport {
+    /// One report per file, in order of their paths.
+    pub files: Vec<FileReport>,
+}
+
+/// Where a pass leaves its report.
+pub type SharedReport = Arc<Mutex<ScanReport>>;
