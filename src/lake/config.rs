@@ -19,6 +19,29 @@ pub enum Format {
     Ndjson,
 }
 
+/// How files are compressed where their names do not say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Compression {
+    /// Not at all, whatever the suffix says.
+    None,
+    /// gzip, with any number of members.
+    Gzip,
+    /// zstd, with any number of frames.
+    Zstd,
+}
+
+impl Compression {
+    /// What a file's suffix says: `.gz`, `.zst`, else nothing.
+    pub fn of(path: &str) -> Self {
+        match path.rsplit('.').next() {
+            Some(suffix) if suffix.eq_ignore_ascii_case("gz") => Self::Gzip,
+            Some(suffix) if suffix.eq_ignore_ascii_case("zst") => Self::Zstd,
+            _ => Self::None,
+        }
+    }
+}
+
 /// One table as it is written; unknown keys are errors.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -35,6 +58,10 @@ pub struct TableConfig {
     pub slack: Option<String>,
     /// A tile is complete when this much time has passed since its end.
     pub settle: Option<String>,
+    /// How far back late objects are looked for.
+    pub late: Option<String>,
+    /// For NDJSON whose names do not say how they are compressed.
+    pub compression: Option<Compression>,
     /// Zone of event times that are written without one.
     pub timezone: Option<String>,
     /// Above this share of bad lines (and more than 100 of them) results are `partial`.

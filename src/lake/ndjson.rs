@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::columns::Columns;
+use super::config::Compression;
 use super::decoded::{BLOCK_ROWS, Block, DecodePlan, content_identity, identity};
 use super::file_report::{FileReport, Progress};
 use super::lines::Lines;
@@ -34,16 +35,18 @@ impl<R: Read> Read for Counted<R> {
     }
 }
 
-fn decompress(path: &str, reader: impl Read + Send + 'static) -> io::Result<Box<dyn Read + Send>> {
-    let suffix = path.rsplit('.').next().unwrap_or_default();
-    if suffix.eq_ignore_ascii_case("gz") {
-        let reader = BufReader::with_capacity(128 * 1024, reader);
-        Ok(Box::new(flate2::bufread::MultiGzDecoder::new(reader)))
-    } else if suffix.eq_ignore_ascii_case("zst") {
-        Ok(Box::new(zstd::stream::read::Decoder::new(reader)?))
-    } else {
-        Ok(Box::new(reader))
-    }
+fn decompress(
+    compression: Compression,
+    reader: impl Read + Send + 'static,
+) -> io::Result<Box<dyn Read + Send>> {
+    Ok(match compression {
+        Compression::Gzip => {
+            let reader = BufReader::with_capacity(128 * 1024, reader);
+            Box::new(flate2::bufread::MultiGzDecoder::new(reader))
+        }
+        Compression::Zstd => Box::new(zstd::stream::read::Decoder::new(reader)?),
+        Compression::None => Box::new(reader),
+    })
 }
 
 /// Reads a file and gives its rows block by block to `sink`, which answers whether it wants more.
@@ -59,7 +62,8 @@ pub fn read(
         reader,
         progress: Arc::clone(progress),
     };
-    let reader = match decompress(&file.object.path, counted) {
+    let by_name = Compression::of(&file.object.path);
+    let reader = match decompress(plan.table.compression.unwrap_or(by_name), counted) {
         Ok(reader) => reader,
         Err(error) => {
             report.lost = Some(format!("cannot decompress: {error}"));

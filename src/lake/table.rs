@@ -10,7 +10,7 @@ use chrono_tz::Tz;
 use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use tokio::sync::Mutex;
 
-use super::config::{Format, TableConfig};
+use super::config::{Compression, Format, TableConfig};
 use super::layout::{Layout, PathValues, Segment};
 use super::{Form, LakeFile as LakeConfigFile};
 use crate::error::Result;
@@ -84,6 +84,10 @@ pub struct Table {
     pub slack: Duration,
     /// How long after its end a tile is complete.
     pub settle: Duration,
+    /// How far back late objects are looked for.
+    pub late: Duration,
+    /// How its NDJSON is compressed, where the names do not say.
+    pub compression: Option<Compression>,
     /// Zone of times that are written without one.
     pub zone: Tz,
     /// Above this share of bad lines, and more than 100 of them, results are partial.
@@ -118,6 +122,8 @@ impl Table {
             })?,
             slack: duration("slack", &config.slack, Duration::zero())?,
             settle: duration("settle", &config.settle, Duration::zero())?,
+            late: duration("late", &config.late, Duration::days(7))?,
+            compression: config.compression,
             zone: zone.parse().map_err(|_| {
                 wrong(format!("unknown timezone `{zone}`"))
                     .hint("an IANA name such as Europe/Berlin")

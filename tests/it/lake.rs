@@ -111,6 +111,13 @@ fn every_member_and_frame_is_read() {
 }
 
 #[test]
+fn compression_can_be_said_where_names_do_not_say_it() {
+    let table = OneTable::new(&format!("compression: gzip, {INLINE}"));
+    table.write("PT1H.json", gzip(&line(1)));
+    assert_eq!(table.numbers("SELECT n FROM t").0, [1]);
+}
+
+#[test]
 fn a_broken_line_costs_itself_and_is_located() {
     let table = OneTable::new(INLINE);
     let mut bytes = line(1).into_bytes();
