@@ -43,7 +43,10 @@ pub enum Command {
     /// Run a job: its hunts over the newest complete tile, or over a window.
     Run(Box<RunArgs>),
     /// List and show hunts.
-    #[command(subcommand)]
+    #[command(
+        subcommand,
+        after_help = "Examples:\n  lakehunt hunts list --tag attack.t1047\n  lakehunt hunts show wmic_format"
+    )]
     Hunts(HuntsCommand),
     /// Show the tables of a lake: files, bytes, time range, columns.
     Tables(TablesArgs),
@@ -87,9 +90,6 @@ pub struct RunArgs {
     /// Only this hunt; may be given several times. It need not be among the job's.
     #[arg(long = "hunt", value_name = "NAME")]
     pub hunts: Vec<String>,
-    /// Which time.
-    #[command(flatten)]
-    pub window: WindowArgs,
     /// Exit with 3 when there is a new alert of this level or above.
     #[arg(long, value_name = "LEVEL", value_parser = ["informational", "low", "medium", "high", "critical"])]
     pub fail_on: Option<String>,
@@ -102,6 +102,10 @@ pub struct RunArgs {
     /// How to print the summary.
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub format: Format,
+    // Last, because its heading holds for all that follows.
+    /// Which time.
+    #[command(flatten)]
+    pub window: WindowArgs,
 }
 
 /// The window flags, the same everywhere.

@@ -8,9 +8,9 @@ use std::path::{Path, PathBuf};
 use chrono::{DateTime, Duration, Utc};
 use serde::Deserialize;
 
-use crate::error::{Error, Result};
-use crate::hunt::{Parameter, Selection, yaml};
-use crate::time::{Grid, parse_duration, parse_timezone};
+use crate::error::{Error, Result, did_you_mean};
+use crate::hunt::{Hunt, Parameter, Selection, yaml};
+use crate::time::{Grid, parse_duration, parse_instant, parse_timezone};
 
 /// The job file as it is written; unknown keys are errors.
 #[derive(Debug, Deserialize)]
@@ -20,8 +20,8 @@ struct JobFile {
     #[serde(default)]
     hunts: Selection,
     grid: GridFile,
-    since: Option<DateTime<Utc>>,
-    at: Option<DateTime<Utc>>,
+    since: Option<String>,
+    at: Option<String>,
     output: PathBuf,
     #[serde(default)]
     params: BTreeMap<String, BTreeMap<String, Parameter>>,
@@ -81,6 +81,7 @@ pub struct Job {
     pub suppress: Duration,
     /// Limits of one run.
     pub limits: Limits,
+    text: String,
 }
 
 impl Job {
@@ -94,18 +95,41 @@ impl Job {
         let place = |key: &str, message: String| locate(&text, path, key, message);
         let folder = path.parent().unwrap_or(Path::new(""));
         let timezone = file.grid.timezone.as_deref().unwrap_or("UTC");
-        let grid = Grid::new(
-            &file.grid.cron,
-            &file.grid.earliest,
-            &file.grid.latest,
-            parse_timezone(timezone).map_err(|e| place("timezone", e.to_string()))?,
-            file.since,
-        )
-        .map_err(|e| place("grid", format!("grid: {e}")))?;
+        let zone = parse_timezone(timezone).map_err(|e| place("timezone", e.to_string()))?;
+        let instant = |key: &str, value: &Option<String>| match value {
+            Some(value) => parse_instant(value, zone)
+                .map(Some)
+                .map_err(|e| place(key, format!("{key}: {e}"))),
+            None => Ok(None),
+        };
         let duration = |key: &str, value: &Option<String>, default: Duration| match value {
             Some(value) => parse_duration(value).map_err(|e| place(key, format!("{key}: {e}"))),
             None => Ok(default),
         };
+        let GridFile {
+            cron,
+            earliest,
+            latest,
+            ..
+        } = &file.grid;
+        let grid = Grid::new(cron, earliest, latest, zone, instant("since", &file.since)?)
+            .map_err(|error| {
+                // The error quotes what is wrong: that key's line, else the grid's.
+                let message = error.to_string();
+                let keys = [("cron", cron), ("earliest", earliest), ("latest", latest)];
+                let quoted = |text: &String| message.contains(&format!("`{text}`"));
+                let key = keys.into_iter().find(|(_, text)| quoted(text));
+                place(
+                    key.map_or("grid", |(key, _)| key),
+                    format!("grid: {message}"),
+                )
+            })?;
+        let memory = file.limits.memory.as_deref().map(|value| {
+            parse_bytes(value).map_err(|e| {
+                place("memory", format!("memory: {}", e.message()))
+                    .maybe_hint(e.hint_text().map(str::to_owned))
+            })
+        });
         Ok(Self {
             name: path
                 .file_stem()
@@ -113,21 +137,10 @@ impl Job {
                 .unwrap_or_default(),
             path: path.to_owned(),
             lake: join(folder, &file.lake),
-            hunts: file.hunts,
-            grid,
-            at: file.at,
-            output: join(folder, &file.output),
-            params: file.params,
+            at: instant("at", &file.at)?,
             suppress: duration("suppress", &file.suppress, Duration::hours(24))?,
             limits: Limits {
-                memory: file
-                    .limits
-                    .memory
-                    .as_deref()
-                    .map(|value| {
-                        parse_bytes(value).map_err(|e| place("memory", e.message().to_owned()))
-                    })
-                    .transpose()?,
+                memory: memory.transpose()?,
                 hunt_timeout: duration(
                     "hunt_timeout",
                     &file.limits.hunt_timeout,
@@ -135,7 +148,44 @@ impl Job {
                 )?,
                 max_findings: file.limits.max_findings.unwrap_or(10_000),
             },
+            hunts: file.hunts,
+            grid,
+            output: join(folder, &file.output),
+            params: file.params,
+            text,
         })
+    }
+
+    /// An error at the line of the job file that holds a key or a name.
+    pub fn error_at(&self, word: &str, message: impl Into<String>) -> Error {
+        locate(&self.text, &self.path, word, message.into())
+    }
+
+    /// The parameters of a hunt with this job's overrides.
+    ///
+    /// # Errors
+    /// An override of a parameter that the hunt does not have, or of another type than its own.
+    pub fn parameters(&self, hunt: &Hunt) -> Result<BTreeMap<String, Parameter>> {
+        let mut parameters = hunt.front_matter.params.clone();
+        for (name, value) in self.params.get(&hunt.name).into_iter().flatten() {
+            let about = format!("params: hunt `{}`", hunt.name);
+            let Some(parameter) = parameters.get_mut(name) else {
+                let hint = did_you_mean(name, parameters.keys().map(String::as_str));
+                let message = format!("{about} has no parameter `{name}`");
+                return Err(self.error_at(name, message).maybe_hint(hint));
+            };
+            let fits = match (&*parameter, value) {
+                (Parameter::Float(_), Parameter::Int(_)) => true,
+                (own, given) => std::mem::discriminant(own) == std::mem::discriminant(given),
+            };
+            if !fits {
+                let message =
+                    format!("{about}: `{name}` is {value}, where its default is {parameter}");
+                return Err(self.error_at(name, message));
+            }
+            *parameter = value.clone();
+        }
+        Ok(parameters)
     }
 }
 
@@ -159,14 +209,19 @@ fn join(folder: &Path, path: &Path) -> PathBuf {
     joined
 }
 
-fn locate(text: &str, path: &Path, key: &str, message: String) -> Error {
-    let found = text
-        .lines()
-        .enumerate()
-        .find_map(|(index, line)| line.find(&format!("{key}:")).map(|at| (index + 1, at + 1)));
-    match found {
-        Some((line, column)) => Error::configuration(message).at(path, line, column, text),
-        None => Error::configuration(message).in_file(path),
+/// An error at the first line that holds a word: as a key, else anywhere.
+fn locate(text: &str, path: &Path, word: &str, message: String) -> Error {
+    let find = |needle: &str| {
+        let mut lines = text.lines().enumerate();
+        lines.find_map(|(index, line)| {
+            let content = line.split('#').next().unwrap_or_default();
+            content.find(needle).map(|at| (index + 1, at + 1))
+        })
+    };
+    let error = Error::configuration(message);
+    match find(&format!("{word}:")).or_else(|| find(word)) {
+        Some((line, column)) => error.at(path, line, column, text),
+        None => error.in_file(path),
     }
 }
 

@@ -125,7 +125,7 @@ fn show(hunt: &Hunt, source: bool, format: Format, printer: &Printer) -> Result<
     let parameters: Vec<_> = front
         .params
         .iter()
-        .map(|(name, value)| format!("${name} = {value:?}"))
+        .map(|(name, value)| format!("${name} = {value}"))
         .collect();
     section("Parameters", &parameters);
     let _ = writeln!(text, "\n## SQL\n\n```sql\n{}\n```", sql(hunt).trim());

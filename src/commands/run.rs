@@ -38,20 +38,18 @@ pub(super) fn run(arguments: &RunArgs, printer: &Printer, now: DateTime<Utc>) ->
     for name in job.params.keys() {
         library
             .get(name)
-            .map_err(|error| error.about("params").in_file(&job.path))?;
+            .map_err(|error| at_job(&job, name, error.about("params")))?;
     }
     let lake = Arc::new(Lake::open(
         arguments.lake.as_deref().unwrap_or(&job.lake),
         &content,
     )?);
-    let memory = arguments
-        .memory
-        .as_deref()
-        .map(parse_bytes)
-        .transpose()?
+    let memory = arguments.memory.as_deref().map(parse_bytes).transpose();
+    let memory = memory
+        .map_err(|error| error.about("--memory"))?
         .or(job.limits.memory);
     let engine = Engine::new(Arc::clone(&lake), memory)?;
-    let target = target(&arguments.window, &job, &lake, now)?;
+    let target = target(&arguments.window, &job, &lake, now, printer)?;
     let root = arguments.output.as_deref().unwrap_or(&job.output);
     let (tiles, root) = match target {
         Target::Tiles(tiles) => (tiles, root.to_owned()),
@@ -167,13 +165,14 @@ fn level(word: &str) -> Option<Level> {
 
 fn chosen(library: &Library, job: &Job, named: &[String]) -> Result<Vec<Hunt>> {
     if named.is_empty() {
-        let chosen = library.select(&job.hunts).map_err(|error| {
-            if error.place().is_none() {
-                error.in_file(&job.path)
-            } else {
-                error
-            }
-        })?;
+        for name in job.hunts.names.iter().flatten() {
+            library
+                .get(name)
+                .map_err(|error| at_job(job, name, error))?;
+        }
+        let chosen = library
+            .select(&job.hunts)
+            .map_err(|error| at_job(job, "hunts", error))?;
         return Ok(chosen.into_iter().cloned().collect());
     }
     let mut hunts: Vec<Hunt> = Vec::new();
@@ -186,11 +185,23 @@ fn chosen(library: &Library, job: &Job, named: &[String]) -> Result<Vec<Hunt>> {
     Ok(hunts)
 }
 
-fn target(arguments: &WindowArgs, job: &Job, lake: &Lake, now: DateTime<Utc>) -> Result<Target> {
+/// An error about something that the job file says, at its line.
+fn at_job(job: &Job, word: &str, error: Error) -> Error {
+    job.error_at(word, error.message())
+        .maybe_hint(error.hint_text().map(str::to_owned))
+}
+
+fn target(
+    arguments: &WindowArgs,
+    job: &Job,
+    lake: &Lake,
+    now: DateTime<Utc>,
+    printer: &Printer,
+) -> Result<Target> {
     let zone = job.grid.timezone();
     let usage = |error: crate::time::TimeError| Error::configuration(error.to_string());
     let now = match &arguments.at {
-        Some(at) => parse_instant(at, zone).map_err(usage)?,
+        Some(at) => parse_instant(at, zone).map_err(|error| usage(error).about("--at"))?,
         None => job.at.unwrap_or(now),
     };
     let range = resolve_range(
@@ -203,28 +214,45 @@ fn target(arguments: &WindowArgs, job: &Job, lake: &Lake, now: DateTime<Utc>) ->
         zone,
     )
     .map_err(usage)?;
+    let settle = lake
+        .tables
+        .values()
+        .map(|table| table.settle)
+        .max()
+        .unwrap_or(Duration::zero());
+    let none_complete = || {
+        Error::configuration(format!(
+            "no tile of `{}` is complete at {}",
+            job.name,
+            format_instant(now)
+        ))
+        .in_file(&job.path)
+        .hint("the job's `since` says where its grid begins; --at moves the clock, --from and --to name a range")
+    };
     let Some(range) = range else {
-        let settle = lake
-            .tables
-            .values()
-            .map(|table| table.settle)
-            .max()
-            .unwrap_or(Duration::zero());
-        let tile = job.grid.newest_complete(now, settle).ok_or_else(|| {
-            Error::configuration(format!("no tile of `{}` is complete at {}", job.name, format_instant(now)))
-                .in_file(&job.path)
-                .hint("the job's `since` says where its grid begins; --at moves the clock, --from and --to name a range")
-        })?;
+        let tile = job
+            .grid
+            .newest_complete(now, settle)
+            .ok_or_else(none_complete)?;
         return Ok(Target::Tiles(vec![tile]));
     };
     let tiles = job.grid.tiles_within(range);
     let covers = tiles.first().is_some_and(|tile| tile.start == range.start)
         && tiles.last().is_some_and(|tile| tile.end == range.end);
-    Ok(if covers {
-        Target::Tiles(tiles)
-    } else {
-        Target::Exploratory(range)
-    })
+    if !covers {
+        return Ok(Target::Exploratory(range));
+    }
+    let (complete, open): (Vec<_>, Vec<_>) =
+        tiles.into_iter().partition(|tile| now > tile.end + settle);
+    if let Some(tile) = open.first() {
+        printer.warn(&format!(
+            "{tile} is not over yet: it and what follows is not run"
+        ));
+    }
+    if complete.is_empty() {
+        return Err(none_complete());
+    }
+    Ok(Target::Tiles(complete))
 }
 
 async fn explain(engine: &Engine, job: &Job, hunts: &[Hunt], tile: Window) -> Result<String> {

@@ -7,14 +7,13 @@ use std::sync::atomic::Ordering;
 use chrono::Duration;
 
 use super::tile_report::{alert_report, quarantine, table_record, table_report};
-use crate::engine::plan::parameters;
 use crate::engine::{Engine, HuntOutcome, PlannedHunt, Session, TableScan};
 use crate::error::{Error, Result};
 use crate::history;
 use crate::hunt::Hunt;
 use crate::job::Job;
 use crate::output::findings::parquet_bytes;
-use crate::output::ledger::{self, FORMAT_VERSION, HuntRecord, Ledger, State};
+use crate::output::ledger::{FORMAT_VERSION, HuntRecord, Ledger, State};
 use crate::output::publish::{hunt_path, quarantine_path, summary_path};
 use crate::output::{Findings, Output, alert};
 use crate::printer::Printer;
@@ -41,6 +40,7 @@ struct Results {
     hunts: BTreeMap<String, HuntRecord>,
     reports: Vec<HuntReport>,
     alerts: Vec<AlertReport>,
+    notes: Vec<String>,
 }
 
 /// Plans all hunts for a tile; hunts with the same lookback share a session.
@@ -68,7 +68,7 @@ pub(super) async fn plan_all(
             sessions.insert(key, Arc::clone(&session));
             session
         };
-        let parameters = parameters(hunt, job.params.get(&hunt.name))?;
+        let parameters = job.parameters(hunt)?;
         let plan = session
             .plan_hunt(hunt, engine.lake(), lookback, &parameters)
             .await?;
@@ -94,6 +94,7 @@ pub(super) async fn run_tile(run: &TileRun<'_>, printer: &Printer) -> Result<Opt
         hunts: BTreeMap::new(),
         reports: Vec::new(),
         alerts: Vec::new(),
+        notes: Vec::new(),
     };
     for outcome in outcomes {
         let hunt = &run.hunts[outcome.hunt];
@@ -127,10 +128,17 @@ pub(super) async fn run_tile(run: &TileRun<'_>, printer: &Printer) -> Result<Opt
         hunts: results.reports,
         alerts: results.alerts,
         tables: table_reports,
-        notes: Vec::new(),
+        notes: results.notes,
     };
     report.arrange();
-    let previous = run.output.ledger(&run.job.name, run.tile)?;
+    // A ledger that cannot be read says nothing: the tile is written anew.
+    let previous = run
+        .output
+        .ledger(&run.job.name, run.tile)
+        .unwrap_or_else(|error| {
+            printer.warn(&format!("{error}; the tile is written anew"));
+            None
+        });
     let mut ledger = Ledger {
         format_version: FORMAT_VERSION,
         lakehunt_version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -300,8 +308,14 @@ fn conclude(
         }
     }
     let root = run.output.root();
-    let earlier =
-        history::earlier_alerts(root, &run.job.name, &hunt.name, run.tile, run.job.suppress)?;
+    let earlier = history::earlier_alerts(
+        root,
+        &run.job.name,
+        &hunt.name,
+        run.tile,
+        run.job.suppress,
+        &mut results.notes,
+    )?;
     let mut repeats = 0;
     for alert in &found {
         let repeat =
@@ -333,52 +347,48 @@ fn conclude(
     Ok(())
 }
 
-/// What of this tile is there and no longer its: all but the files of hunts that were not run, or did not end.
+/// What of this tile is there and no longer its. Hunts that were not run keep their files and records, hunts that did
+/// not end keep their files.
 fn stale(
     run: &TileRun<'_>,
     ledger: &mut Ledger,
     previous: Option<Ledger>,
 ) -> Result<BTreeSet<String>> {
-    let mut stale = run.output.files_of(&run.job.name, run.tile)?;
-    let mut keep =
-        |hunt: &str, outputs: &BTreeMap<String, ledger::OutputRecord>, ledger: &mut Ledger| {
-            for kind in ["findings", "alerts"] {
-                let path = hunt_path(kind, &run.job.name, run.tile, hunt);
-                if let Some(record) = outputs.get(&path) {
-                    stale.remove(&path);
-                    ledger.outputs.insert(path, record.clone());
-                }
+    let job = &run.job.name;
+    let mut stale = run.output.files_of(job, run.tile)?;
+    let hunt_files =
+        |hunt: &str| ["findings", "alerts"].map(|kind| hunt_path(kind, job, run.tile, hunt));
+    if run.is_subset {
+        let hunts = ledger.hunts.keys().flat_map(|hunt| hunt_files(hunt));
+        let tables = ledger
+            .tables
+            .keys()
+            .map(|table| quarantine_path(job, run.tile, table));
+        let own: BTreeSet<String> = hunts.chain(tables).collect();
+        stale.retain(|path| own.contains(path));
+    }
+    for (hunt, record) in &ledger.hunts {
+        if record.state == State::Failed {
+            for path in hunt_files(hunt) {
+                stale.remove(&path);
             }
-        };
+        }
+    }
     let Some(previous) = previous else {
         return Ok(stale);
     };
-    let failed: Vec<_> = ledger
-        .hunts
-        .iter()
-        .filter(|(_, record)| record.state == State::Failed)
-        .map(|(name, _)| name.clone())
-        .collect();
-    for hunt in failed {
-        keep(&hunt, &previous.outputs, ledger);
-    }
     if run.is_subset {
         for (hunt, record) in previous.hunts {
-            if !ledger.hunts.contains_key(&hunt) {
-                keep(&hunt, &previous.outputs, ledger);
-                ledger.hunts.insert(hunt, record);
-            }
+            ledger.hunts.entry(hunt).or_insert(record);
         }
         for (table, record) in previous.tables {
-            if !ledger.tables.contains_key(&table) {
-                let path = quarantine_path(&run.job.name, run.tile, &table);
-                if let Some(output) = previous.outputs.get(&path) {
-                    stale.remove(&path);
-                    ledger.outputs.insert(path, output.clone());
-                }
-                ledger.tables.insert(table, record);
-            }
+            ledger.tables.entry(table).or_default().merge(record);
         }
     }
+    let kept = previous
+        .outputs
+        .into_iter()
+        .filter(|(path, _)| !stale.contains(path) && run.output.root().join(path).exists());
+    ledger.outputs.extend(kept);
     Ok(stale)
 }

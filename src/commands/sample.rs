@@ -16,6 +16,12 @@ pub(super) fn run(arguments: &SampleArgs, printer: &Printer) -> Result<u8> {
         hosts: arguments.hosts,
         ..SampleOptions::default()
     };
+    if arguments.folder.is_file() {
+        return Err(
+            Error::configuration(format!("{} is a file", arguments.folder.display()))
+                .hint("name a folder; it is made where it is missing"),
+        );
+    }
     let progress = printer.progress();
     progress.set_total(0, 0);
     let mut before = 0;

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::sync::{Arc, Mutex};
 
+use chrono::{DateTime, Timelike, Utc};
 use futures::StreamExt;
 use serde_json::json;
 
@@ -16,8 +17,8 @@ use crate::lake::exec::parallelism;
 use crate::lake::scan::Pass;
 use crate::lake::table::Table;
 use crate::lake::{Progress, ScanReport};
-use crate::output::value::rfc3339;
 use crate::printer::Printer;
+use crate::time::format_instant;
 
 struct Row {
     table: Arc<Table>,
@@ -54,7 +55,8 @@ pub(super) fn run(arguments: &TablesArgs, printer: &Printer) -> Result<u8> {
         .count();
     match arguments.format {
         Format::Json => super::json(printer, &rows.iter().map(as_json).collect::<Vec<_>>())?,
-        _ => data(printer, &as_text(&rows, arguments.table.is_some()))?,
+        Format::Markdown => data(printer, &as_markdown(&rows, arguments.table.is_some()))?,
+        Format::Text => data(printer, &as_text(&rows, arguments.table.is_some()))?,
     }
     for file in rows.iter().flat_map(|row| &row.report.files) {
         if let Some(reason) = &file.lost {
@@ -108,7 +110,7 @@ impl Row {
             .iter()
             .filter_map(crate::lake::FileReport::oldest_event)
             .min()
-            .map(rfc3339)
+            .map(second)
             .unwrap_or_default()
     }
     fn newest(&self) -> String {
@@ -117,9 +119,14 @@ impl Row {
             .iter()
             .filter_map(crate::lake::FileReport::newest_event)
             .max()
-            .map(rfc3339)
+            .map(second)
             .unwrap_or_default()
     }
+}
+
+/// To the second: these are the ends of a range.
+fn second(time: DateTime<Utc>) -> String {
+    format_instant(time.with_nanosecond(0).unwrap_or(time))
 }
 
 fn as_json(row: &Row) -> serde_json::Value {
@@ -140,37 +147,80 @@ fn as_json(row: &Row) -> serde_json::Value {
     })
 }
 
-fn as_text(rows: &[Row], with_columns: bool) -> String {
-    let width = rows
-        .iter()
-        .map(|row| row.table.name.len())
-        .max()
-        .unwrap_or(0)
-        .max(5);
+const HEADINGS: [&str; 8] = [
+    "table", "form", "files", "bytes", "events", "rejected", "oldest", "newest",
+];
+
+fn cells(row: &Row) -> [String; 8] {
+    [
+        row.table.name.clone(),
+        row.table.form.name.clone(),
+        row.files.to_string(),
+        row.bytes.to_string(),
+        row.events().to_string(),
+        row.rejected().to_string(),
+        row.oldest(),
+        row.newest(),
+    ]
+}
+
+fn as_markdown(rows: &[Row], with_columns: bool) -> String {
     let mut text = format!(
-        "{:width$}  {:14}  {:>6}  {:>12}  {:>10}  {:>8}  {:27}  {:27}  {:>7}\n",
-        "TABLE", "FORM", "FILES", "BYTES", "EVENTS", "REJECTED", "OLDEST", "NEWEST", "COLUMNS"
+        "| {} |\n|{}\n",
+        HEADINGS.join(" | "),
+        " --- |".repeat(HEADINGS.len())
     );
     for row in rows {
+        let _ = writeln!(text, "| {} |", cells(row).join(" | "));
+    }
+    for row in rows.iter().filter(|_| with_columns) {
+        text.push_str("\n| column | type |\n| --- | --- |\n");
+        for field in row.table.schema().fields() {
+            let _ = writeln!(text, "| {} | {} |", field.name(), field.data_type());
+        }
+    }
+    text
+}
+
+fn as_text(rows: &[Row], with_columns: bool) -> String {
+    let lines: Vec<_> = std::iter::once(HEADINGS.map(str::to_uppercase))
+        .chain(rows.iter().map(cells))
+        .collect();
+    let width = |column: usize| {
+        lines
+            .iter()
+            .map(|line| line[column].len())
+            .max()
+            .unwrap_or(0)
+    };
+    let widths: Vec<_> = (0..HEADINGS.len()).map(width).collect();
+    let mut text = String::new();
+    for line in &lines {
+        let cells = line
+            .iter()
+            .zip(&widths)
+            .enumerate()
+            .map(|(column, (cell, width))| {
+                // Numbers to the right.
+                if (2..6).contains(&column) {
+                    format!("{cell:>width$}")
+                } else {
+                    format!("{cell:width$}")
+                }
+            });
+        let _ = writeln!(text, "{}", cells.collect::<Vec<_>>().join("  ").trim_end());
+    }
+    for row in rows.iter().filter(|_| with_columns) {
         let schema = row.table.schema();
-        let _ = writeln!(
-            text,
-            "{:width$}  {:14}  {:>6}  {:>12}  {:>10}  {:>8}  {:27}  {:27}  {:>7}",
-            row.table.name,
-            row.table.form.name,
-            row.files,
-            row.bytes,
-            row.events(),
-            row.rejected(),
-            row.oldest(),
-            row.newest(),
-            schema.fields().len()
-        );
-        if with_columns {
-            text.push('\n');
-            for field in schema.fields() {
-                let _ = writeln!(text, "  {:24}  {}", field.name(), field.data_type());
-            }
+        let width = schema
+            .fields()
+            .iter()
+            .map(|field| field.name().len())
+            .max()
+            .unwrap_or(0);
+        text.push_str("\nCOLUMNS\n");
+        for field in schema.fields() {
+            let _ = writeln!(text, "  {:width$}  {}", field.name(), field.data_type());
         }
     }
     text

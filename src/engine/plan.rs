@@ -42,30 +42,6 @@ pub struct PlannedHunt {
     pub missing_views: Vec<String>,
 }
 
-/// The parameters of a hunt with a job's overrides.
-///
-/// # Errors
-/// An override of a parameter that the hunt does not have.
-pub fn parameters(
-    hunt: &Hunt,
-    overrides: Option<&BTreeMap<String, Parameter>>,
-) -> Result<BTreeMap<String, Parameter>> {
-    let mut parameters = hunt.front_matter.params.clone();
-    for (name, value) in overrides.into_iter().flatten() {
-        if !parameters.contains_key(name) {
-            let known = parameters.keys().map(String::as_str);
-            let hint = did_you_mean(name, known);
-            return Err(Error::configuration(format!(
-                "hunt `{}` has no parameter `{name}`",
-                hunt.name
-            ))
-            .maybe_hint(hint));
-        }
-        parameters.insert(name.clone(), value.clone());
-    }
-    Ok(parameters)
-}
-
 impl Session {
     /// Plans a hunt.
     ///
@@ -141,9 +117,15 @@ fn refuse_unstable(plan: &LogicalPlan, source: &SqlSource) -> Result<()> {
     });
     walked.map_err(|error| source.planning_error(&error))?;
     match found {
-        Some(name) => Err(Error::configuration(format!("{name}() gives another result on every run"))
-            .in_file(&source.path)
-            .hint("a hunt never says when: the window is the job's; `window_start()` and `window_end()` give its bounds")),
+        Some(name) => {
+            let message = format!("{name}() gives another result on every run");
+            let by_chance = ["random", "uuid"].contains(&name.as_str());
+            Err(source.error_about(&name, message).hint(if by_chance {
+                "a rerun must give the same rows; drop it"
+            } else {
+                "a hunt never says when, its job does; window_start() and window_end() give the bounds"
+            }))
+        }
         None => Ok(()),
     }
 }
@@ -154,7 +136,18 @@ fn check_columns(hunt: &Hunt, schema: &datafusion::arrow::datatypes::Schema) -> 
         .iter()
         .map(|field| field.name().as_str())
         .collect();
-    let error = |message: String| Error::configuration(message).in_file(&hunt.path);
+    let error = |key: &str, message: String| {
+        let key = key.split('.').next().unwrap_or(key);
+        let starts = |line: &str| {
+            line.strip_prefix("-- ")
+                .is_some_and(|rest| rest.starts_with(&format!("{key}:")))
+        };
+        let error = Error::configuration(message);
+        match hunt.sql.lines().position(starts) {
+            Some(line) => error.at(&hunt.path, line + 1, 4, &hunt.sql),
+            None => error.in_file(&hunt.path),
+        }
+    };
     let front = &hunt.front_matter;
     let placeholders = front
         .risk
@@ -176,7 +169,7 @@ fn check_columns(hunt: &Hunt, schema: &datafusion::arrow::datatypes::Schema) -> 
     for (what, column) in wanted {
         if !names.contains(&column.as_str()) {
             return Err(
-                error(format!("{what}: the result has no column `{column}`")).hint(
+                error(what, format!("{what}: the result has no column `{column}`")).hint(
                     did_you_mean(&column, names.iter().copied())
                         .unwrap_or_else(|| format!("it has {}", names.join(", "))),
                 ),
@@ -185,9 +178,10 @@ fn check_columns(hunt: &Hunt, schema: &datafusion::arrow::datatypes::Schema) -> 
     }
     for (index, name) in names.iter().enumerate() {
         if names[..index].contains(name) {
-            return Err(error(format!(
-                "two columns of the result are named `{name}`"
-            )));
+            return Err(error(
+                "",
+                format!("two columns of the result are named `{name}`"),
+            ));
         }
     }
     let is_time = |name: &str| {
@@ -196,7 +190,7 @@ fn check_columns(hunt: &Hunt, schema: &datafusion::arrow::datatypes::Schema) -> 
             .is_ok_and(|f| matches!(f.data_type(), DataType::Timestamp(..)))
     };
     if !is_time("last_seen") && !is_time("event_time") {
-        return Err(error("the result has neither `last_seen` nor `event_time`".to_owned())
+        return Err(error("", "the result has neither `last_seen` nor `event_time`".to_owned())
             .hint("aggregate `max(event_time) AS last_seen` over all events that contribute, or select `event_time`"));
     }
     Ok(())

@@ -95,8 +95,8 @@ fn parse(source: &SqlSource) -> Result<(Box<Query>, Option<ExplainStatement>)> {
         return Err(Error::configuration("there is no SELECT").in_file(&source.path));
     };
     if statements.next().is_some() {
-        return Err(Error::configuration("there is more than one statement")
-            .in_file(&source.path)
+        return Err(source
+            .error_about(";", "there is more than one statement")
             .hint("a hunt is one SELECT"));
     }
     let (statement, explain) = match statement {
@@ -114,8 +114,8 @@ fn parse(source: &SqlSource) -> Result<(Box<Query>, Option<ExplainStatement>)> {
 
 fn not_a_select(source: &SqlSource, statement: &str) -> Error {
     let first = statement.split_whitespace().next().unwrap_or_default();
-    Error::configuration(format!("{first} is not allowed here"))
-        .in_file(&source.path)
+    source
+        .error_about(first, format!("{first} is not allowed here"))
         .hint("only SELECT is: hunts read, lakehunt writes")
 }
 
@@ -132,9 +132,17 @@ impl VisitorMut for Checks<'_> {
     fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<Self::Break> {
         let limited = query.limit_clause.is_some() || query.fetch.is_some();
         if self.reproducible && limited && query.order_by.is_none() {
+            let word = if query.fetch.is_some() {
+                "FETCH"
+            } else {
+                "LIMIT"
+            };
             return ControlFlow::Break(Box::new(
-                Error::configuration("LIMIT without ORDER BY gives other rows on every run")
-                    .in_file(&self.source.path)
+                self.source
+                    .error_about(
+                        word,
+                        format!("{word} without ORDER BY gives other rows on every run"),
+                    )
                     .hint("order by columns that decide every tie, or drop the LIMIT"),
             ));
         }

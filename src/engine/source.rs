@@ -24,34 +24,50 @@ impl SqlSource {
         Error::configuration(message).at(&self.path, line, column, &self.text)
     }
 
+    /// A configuration error about a word of the text, at the place where it stands.
+    pub fn error_about(&self, word: &str, message: impl Into<String>) -> Error {
+        match self.find_word(word) {
+            Some(place) => self.error_at(place, message),
+            None => Error::configuration(message).in_file(&self.path),
+        }
+    }
+
     /// An error of the parser or planner, with its place and hint where it has them.
     pub fn planning_error(&self, error: &DataFusionError) -> Error {
         if let Some(error) = self.no_such_column(error) {
             return error;
         }
-        let diagnostic = error.iter().find_map(DataFusionError::diagnostic);
-        if let Some(diagnostic) = diagnostic {
-            let helps = diagnostic.helps.iter().map(|help| help.message.clone());
-            let notes = diagnostic.notes.iter().map(|note| note.message.clone());
-            let hints: Vec<_> = helps.chain(notes).collect();
-            let message = diagnostic.message.clone();
-            let error = match diagnostic.span {
-                Some(span) => {
-                    let place = Location::new(span.start.line, span.start.column);
-                    self.error_at(place, message)
-                }
+        let text = error.strip_backtrace();
+        if let Some(error) = self.no_such_function(&text) {
+            return error;
+        }
+        let (message, written) = without_position(first_cause(&text));
+        let Some(diagnostic) = error.iter().find_map(DataFusionError::diagnostic) else {
+            return match written.or_else(|| self.find_quoted(&message)) {
+                Some(place) => self.error_at(place, message),
                 None => Error::configuration(message).in_file(&self.path),
             };
-            return error.maybe_hint((!hints.is_empty()).then(|| hints.join("; ")));
-        }
-        let text = error.strip_backtrace();
-        let message = first_cause(&text).to_owned();
-        match position(&message) {
-            Some((line, column, message)) => {
-                Error::configuration(message).at(&self.path, line, column, &self.text)
-            }
+        };
+        let (message, _) = without_position(&diagnostic.message);
+        let helps = diagnostic.helps.iter().map(|help| help.message.clone());
+        let types: Vec<_> = diagnostic
+            .notes
+            .iter()
+            .filter_map(|note| note.message.strip_prefix("has type "))
+            .collect();
+        let notes = diagnostic.notes.iter().map(|note| note.message.clone());
+        let hints: Vec<_> = match types.as_slice() {
+            [left, right] => vec![format!("one side is {left}, the other {right}")],
+            _ => helps.chain(notes).collect(),
+        };
+        let place = diagnostic
+            .span
+            .map(|span| Location::new(span.start.line, span.start.column));
+        let error = match place.or(written).or_else(|| self.find_quoted(&message)) {
+            Some(place) => self.error_at(place, message),
             None => Error::configuration(message).in_file(&self.path),
-        }
+        };
+        error.maybe_hint((!hints.is_empty()).then(|| hints.join("; ")))
     }
 }
 
@@ -74,9 +90,9 @@ impl SqlSource {
             .spans
             .first()
             .map(|span| Location::new(span.start.line, span.start.column));
-        let error = match place.or_else(|| self.find_word(name)) {
+        let error = match place {
             Some(place) => self.error_at(place, message),
-            None => Error::configuration(message).in_file(&self.path),
+            None => self.error_about(name, message),
         };
         let mut known: Vec<_> = valid_fields
             .iter()
@@ -88,25 +104,51 @@ impl SqlSource {
         Some(error.hint(hint.unwrap_or_else(|| format!("there are {}", known.join(", ")))))
     }
 
-    /// Where a word stands first outside of comments.
+    /// `Invalid function 'x'.` and its guess, in our words.
+    fn no_such_function(&self, text: &str) -> Option<Error> {
+        let (_, rest) = text.split_once("Invalid function '")?;
+        let (name, rest) = rest.split_once('\'')?;
+        let error = self.error_about(name, format!("unknown function `{name}`"));
+        let guess = rest
+            .split_once('\'')
+            .and_then(|(_, rest)| rest.split_once('\''));
+        Some(error.maybe_hint(guess.map(|(guess, _)| format!("did you mean `{guess}`?"))))
+    }
+
+    /// Where something that the message quotes stands: a pattern, a unit, a name.
+    fn find_quoted(&self, message: &str) -> Option<Location> {
+        let quoted = |quote| {
+            let pieces = message.split(quote).skip(1).step_by(2);
+            pieces
+                .filter(|piece: &&str| !piece.is_empty())
+                .collect::<Vec<_>>()
+        };
+        let pieces = quoted('`').into_iter().chain(quoted('\''));
+        pieces
+            .into_iter()
+            .find_map(|piece| self.find(piece, |_, _| true))
+    }
+
+    /// Where a word stands first outside of comments, whatever its case.
     fn find_word(&self, word: &str) -> Option<Location> {
         let is_part = |c: Option<char>| c.is_some_and(|c| c.is_alphanumeric() || c == '_');
-        for (line, text) in self
-            .text
-            .lines()
-            .enumerate()
-            .filter(|(_, text)| !text.trim_start().starts_with("--"))
-        {
-            for (at, _) in text.match_indices(word) {
-                let (before, after) = (
-                    text[..at].chars().next_back(),
-                    text[at + word.len()..].chars().next(),
-                );
-                if !is_part(before) && !is_part(after) {
-                    return Some(Location::new(
-                        line as u64 + 1,
-                        text[..at].chars().count() as u64 + 1,
-                    ));
+        self.find(word, |before, after| !is_part(before) && !is_part(after))
+    }
+
+    fn find(
+        &self,
+        text: &str,
+        fits: impl Fn(Option<char>, Option<char>) -> bool,
+    ) -> Option<Location> {
+        // ASCII only, so that places in the folded line are places in the line.
+        let text = text.to_ascii_lowercase();
+        let lines = self.text.lines().enumerate();
+        for (number, line) in lines.filter(|(_, line)| !line.trim_start().starts_with("--")) {
+            for (at, _) in line.to_ascii_lowercase().match_indices(&text) {
+                let before = line[..at].chars().next_back();
+                if fits(before, line[at + text.len()..].chars().next()) {
+                    let column = line[..at].chars().count() + 1;
+                    return Some(Location::new(number as u64 + 1, column as u64));
                 }
             }
         }
@@ -137,20 +179,23 @@ fn first_cause(text: &str) -> &str {
     }
 }
 
-/// `... at Line: 3, Column: 7` of a parser error.
-fn position(message: &str) -> Option<(usize, usize, String)> {
-    let at = message.find(" at Line: ")?;
-    let rest = &message[at + " at Line: ".len()..];
-    let (line, rest) = rest.split_once(", Column: ")?;
-    let digits = rest
-        .find(|c: char| !c.is_ascii_digit())
-        .unwrap_or(rest.len());
-    let shown = message[..at]
+/// Splits `... at Line: 3, Column: 7` off a parser's message.
+fn without_position(message: &str) -> (String, Option<Location>) {
+    let shown = message
         .trim_start_matches("ParserError(\"")
-        .trim_start_matches("TokenizerError(\"");
-    Some((
-        line.parse().ok()?,
-        rest[..digits].parse().ok()?,
-        shown.to_owned(),
-    ))
+        .trim_start_matches("TokenizerError(\"")
+        .trim_end_matches("\")");
+    let Some((before, rest)) = shown.split_once(" at Line: ") else {
+        return (shown.to_owned(), None);
+    };
+    let place = rest.split_once(", Column: ").and_then(|(line, rest)| {
+        let digits = rest
+            .find(|c: char| !c.is_ascii_digit())
+            .unwrap_or(rest.len());
+        Some(Location::new(
+            line.parse().ok()?,
+            rest[..digits].parse().ok()?,
+        ))
+    });
+    (before.to_owned(), place)
 }

@@ -17,16 +17,17 @@ use crate::output::value;
 use crate::time::Window;
 
 /// When each group of a hunt alerted in tiles before this one, no further back than `suppress`: group to latest
-/// `last_seen`.
+/// `last_seen`. What cannot be read is said in `problems` and costs only the knowledge of repeats.
 ///
 /// # Errors
-/// When an alert file is there and cannot be read.
+/// When a folder cannot be listed.
 pub fn earlier_alerts(
     output: &Path,
     job: &str,
     hunt: &str,
     tile: Window,
     suppress: Duration,
+    problems: &mut Vec<String>,
 ) -> Result<BTreeMap<String, DateTime<Utc>>> {
     let mut groups = BTreeMap::new();
     // A tile can be as long as it likes; its file lies under the day of its start.
@@ -41,10 +42,11 @@ pub fn earlier_alerts(
                 .unwrap_or_default();
             let is_earlier =
                 Window::from_file_stem(&stem).is_ok_and(|window| window.start < tile.start);
-            if is_earlier {
-                read_groups(&path, &mut groups).map_err(|error| {
-                    Error::failure(format!("cannot read earlier alerts: {error}")).in_file(&path)
-                })?;
+            if is_earlier && let Err(error) = read_groups(&path, &mut groups) {
+                let inside = path.strip_prefix(output).unwrap_or(&path).display();
+                problems.push(format!(
+                    "{inside} cannot be read ({error}): repeats of its alerts are shown as new; run its tile again"
+                ));
             }
         }
         let Some(next) = day.succ_opt() else { break };

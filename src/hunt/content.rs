@@ -79,7 +79,7 @@ impl Content {
             .unwrap_or_default();
         let root = above
             .into_iter()
-            .chain([PathBuf::from(".")])
+            .chain([PathBuf::new()])
             .map(|folder| folder.join("sql"))
             .find(|sql| sql.join("hunts").is_dir());
         match root {

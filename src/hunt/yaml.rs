@@ -6,7 +6,7 @@ use std::path::Path;
 
 use serde::de::DeserializeOwned;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, did_you_mean};
 
 /// Parses a YAML text into a typed value. `first_line` is the line of the file on which the text starts (1-based),
 /// `indent` the number of characters that were cut from the front of each of its lines, `source` the whole file.
@@ -24,8 +24,10 @@ pub fn parse<T: DeserializeOwned>(
         let full = error.to_string();
         // The location is shown as file:line:column; the parser's own wording of it would say it twice,
         // and with the wrong line for front matter.
-        let message = full.split(" at line ").next().unwrap_or(&full).to_owned();
-        let message = Error::configuration(message);
+        let message = full.split(" at line ").next().unwrap_or(&full);
+        let message = message.replace("unknown field `", "unknown key `");
+        let hint = unknown_key(&message);
+        let message = Error::configuration(message).maybe_hint(hint);
         match error.location() {
             Some(place) => message.at(
                 file,
@@ -36,6 +38,14 @@ pub fn parse<T: DeserializeOwned>(
             None => message.in_file(file),
         }
     })
+}
+
+/// The key that was meant, from serde's "unknown field `a`, expected one of `b`, `c`".
+fn unknown_key(message: &str) -> Option<String> {
+    let (_, rest) = message.split_once("unknown key `")?;
+    let mut words = rest.split('`').step_by(2);
+    let typed = words.next()?;
+    did_you_mean(typed, words)
 }
 
 /// Reads and parses a whole YAML file.

@@ -123,7 +123,6 @@ impl LakeFile {
 
     /// A table's location as a path: relative ones are relative to the lake file.
     pub fn resolve(&self, location: &str) -> PathBuf {
-        let location = location.strip_prefix("file://").unwrap_or(location);
         let joined = self.path.parent().unwrap_or(Path::new("")).join(location);
         if joined.as_os_str().is_empty() {
             PathBuf::from(".")

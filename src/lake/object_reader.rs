@@ -15,7 +15,7 @@ use futures::future::BoxFuture;
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
 
-use crate::store::Object;
+use crate::store::{Object, object_path};
 
 /// The end of a file that is fetched first, in the hope that it holds the whole footer.
 const FOOTER_HINT: usize = 64 * 1024;
@@ -33,7 +33,7 @@ impl ObjectReader {
     pub fn new(store: Arc<dyn ObjectStore>, object: &Object) -> Self {
         Self {
             store,
-            path: Path::from(object.path.as_str()),
+            path: object_path(&object.path),
             size: object.size,
         }
     }

@@ -14,7 +14,7 @@ use super::config::{Compression, Format, TableConfig};
 use super::layout::{Layout, PathValues, Segment};
 use super::{Form, LakeFile as LakeConfigFile};
 use crate::error::Result;
-use crate::store::{Location, Object};
+use crate::store::{Location, Object, refuse_url};
 use crate::time::{Window, parse_duration};
 
 /// The one clock: microseconds, UTC.
@@ -117,7 +117,7 @@ impl Table {
         Ok(Self {
             name: name.to_owned(),
             format: config.format,
-            location: Location::local(&file.resolve(&config.location)).map_err(|e| {
+            location: location(config, file).map_err(|e| {
                 wrong(e.message().to_owned()).maybe_hint(e.hint_text().map(str::to_owned))
             })?,
             slack: duration("slack", &config.slack, Duration::zero())?,
@@ -263,6 +263,15 @@ impl Format {
             }
         }
     }
+}
+
+fn location(config: &TableConfig, file: &LakeConfigFile) -> Result<Location> {
+    let path = config
+        .location
+        .strip_prefix("file://")
+        .unwrap_or(&config.location);
+    refuse_url(path, "location")?;
+    Location::local(&file.resolve(path))
 }
 
 fn schema(form: &Form, layout: &Layout) -> Result<SchemaRef, String> {

@@ -48,6 +48,23 @@ pub struct TableRecord {
     pub newest_event: Option<DateTime<Utc>>,
 }
 
+impl TableRecord {
+    /// Adds what an earlier run of other hunts read of the same table: the tile depends on both.
+    pub fn merge(&mut self, earlier: Self) {
+        for object in earlier.objects {
+            if !self.objects.iter().any(|own| own.path == object.path) {
+                self.objects.push(object);
+            }
+        }
+        self.objects.sort_by(|a, b| a.path.cmp(&b.path));
+        self.rows_read = self.objects.iter().map(|object| object.rows).sum();
+        self.rows_rejected = self.objects.iter().map(|object| object.rejected).sum();
+        self.rows_in_window = self.rows_in_window.max(earlier.rows_in_window);
+        self.rows_matched = self.rows_matched.max(earlier.rows_matched);
+        self.newest_event = self.newest_event.max(earlier.newest_event);
+    }
+}
+
 /// One object as it was when it was read.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ObjectRecord {

@@ -12,6 +12,7 @@ use sha2::{Digest, Sha256};
 
 use super::ledger::{Ledger, OutputRecord};
 use crate::error::{Error, Result};
+use crate::store::refuse_url;
 use crate::time::Window;
 
 /// The output folder of a job.
@@ -32,10 +33,14 @@ impl Output {
     /// # Errors
     /// A configuration error that names the folder.
     pub fn open(root: &Path) -> Result<Self> {
+        refuse_url(&root.to_string_lossy(), "output")?;
         let output = Self {
             root: root.to_owned(),
         };
-        let probe = output.temporary().join("probe");
+        // A name of its own: many runs may start at once.
+        let probe = output
+            .temporary()
+            .join(format!("probe-{}", std::process::id()));
         let written = fs::create_dir_all(output.temporary())
             .and_then(|()| private(&probe).and_then(|mut file| file.write_all(b"lakehunt")))
             .and_then(|()| fs::remove_file(&probe));
@@ -85,7 +90,7 @@ impl Output {
     /// The ledger of a tile, if it was committed.
     ///
     /// # Errors
-    /// When there is one that cannot be read.
+    /// When there is one that cannot be read; the tile is then as if it had not run.
     pub fn ledger(&self, job: &str, tile: Window) -> Result<Option<Ledger>> {
         let path = self.root.join(ledger_path(job, tile));
         match fs::read(&path) {

@@ -292,8 +292,8 @@ fn ending_lines(text: &mut Text, report: &Report, ending: Ending<'_>) {
         .map_or_else(String::new, |peak| format!(", peak memory {}", bytes(peak)));
     text.line(&[(
         &format!(
-            "read {} files, {}, {} rows; {} quarantined; took {}{peak}",
-            grouped(sum(|table| table.files_read)),
+            "read {}, {}, {} rows; {} quarantined; took {}{peak}",
+            amount(sum(|table| table.files_read), "file"),
             bytes(sum(|table| table.bytes_read)),
             grouped(sum(|table| table.rows_read)),
             grouped(sum(|table| table.quarantined)),

@@ -13,6 +13,20 @@ use serde::Serialize;
 
 use crate::error::{Error, Result};
 
+/// Buckets come with a later version; until then a URL must not become a folder of that name.
+///
+/// # Errors
+/// A configuration error for anything of the form `scheme://...`.
+pub fn refuse_url(location: &str, what: &str) -> Result<()> {
+    match location.split_once(":/") {
+        Some((scheme, _)) if scheme.len() > 1 && scheme.chars().all(char::is_alphanumeric) => {
+            Err(Error::configuration(format!("the {what} {location} is on a `{scheme}` store; this version knows local folders only"))
+                .hint("name a local folder, or mount the store"))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// One object below a location, as a listing saw it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct Object {
@@ -81,7 +95,7 @@ impl Location {
 
     /// Folders and objects directly below a prefix (`""` for the location itself).
     pub async fn list_level(&self, prefix: &str) -> Result<Level> {
-        let prefix_path = Path::from(prefix);
+        let prefix_path = object_path(prefix);
         let listed = self
             .store
             .list_with_delimiter(Some(&prefix_path))
@@ -99,20 +113,47 @@ impl Location {
 
     /// All objects below a prefix, however deep.
     pub async fn list_all(&self, prefix: &str) -> Result<Vec<Object>> {
-        let prefix_path = Path::from(prefix);
-        self.store
+        let prefix_path = object_path(prefix);
+        let mut objects: Vec<Object> = self
+            .store
             .list(Some(&prefix_path))
             .map_ok(object)
             .try_collect()
             .await
-            .map_err(|e| self.failed("list", prefix, &e))
+            .map_err(|e| self.failed("list", prefix, &e))?;
+        self.add_dead_links(prefix, &mut objects);
+        Ok(objects)
+    }
+
+    /// Links to nothing are left out of the store's listing; here they are objects that cannot be opened, so that they
+    /// are reported as lost and not passed over.
+    fn add_dead_links(&self, prefix: &str, objects: &mut Vec<Object>) {
+        let mut open = vec![self.shown.join(prefix)];
+        while let Some(folder) = open.pop() {
+            let Ok(entries) = std::fs::read_dir(&folder) else {
+                continue;
+            };
+            for path in entries.filter_map(|entry| Some(entry.ok()?.path())) {
+                if path.is_dir() {
+                    open.push(path);
+                } else if path.is_symlink() && !path.exists() {
+                    let inside = path.strip_prefix(&self.shown).unwrap_or(&path);
+                    let parts: Vec<_> = inside.iter().map(|part| part.to_string_lossy()).collect();
+                    objects.push(Object {
+                        path: parts.join("/"),
+                        size: 0,
+                        modified: DateTime::UNIX_EPOCH,
+                    });
+                }
+            }
+        }
     }
 
     /// Opens an object for reading from its start. Reading blocks.
     pub async fn open(&self, path: &str) -> Result<Box<dyn std::io::Read + Send>> {
         let result = self
             .store
-            .get(&Path::from(path))
+            .get(&object_path(path))
             .await
             .map_err(|e| self.failed("open", path, &e))?;
         match result.payload {
@@ -138,6 +179,11 @@ impl Location {
             self.display(path).display()
         ))
     }
+}
+
+/// The path of an object by its name as a listing gave it: taken as it is, where `Path::from` would encode it again.
+pub fn object_path(name: &str) -> Path {
+    Path::parse(name).unwrap_or_else(|_| Path::from(name))
 }
 
 fn object(meta: ObjectMeta) -> Object {

@@ -19,7 +19,6 @@ use std::time::Duration;
 
 use datafusion::arrow::record_batch::RecordBatch;
 use lakehunt::engine::Engine;
-use lakehunt::engine::plan::parameters;
 use lakehunt::hunt::{Content, Hunt, Library, Parameter, Status};
 use lakehunt::lake::Lake;
 use lakehunt::output::{Findings, value};
@@ -96,7 +95,8 @@ async fn run(
     let lookback = parse_duration(hunt.front_matter.lookback.as_deref().unwrap_or("0s"))?;
     let scope = window.extended(lookback, chrono::Duration::zero());
     let session = Arc::new(engine.session(Some(scope), Some(window)).await?);
-    let parameters = parameters(hunt, Some(overrides))?;
+    let mut parameters = hunt.front_matter.params.clone();
+    parameters.extend(overrides.clone());
     let planned = session
         .plan_hunt(hunt, engine.lake(), lookback, &parameters)
         .await?;

@@ -111,6 +111,38 @@ fn every_member_and_frame_is_read() {
 }
 
 #[test]
+fn names_of_files_may_hold_anything() {
+    let names = ["a b", "a#1", "a~b", "a%20b", "ä[1]{x}", "a&b?c*d"];
+    let table = OneTable::new(INLINE);
+    for name in names {
+        table.write(
+            &format!("{name}/{name}.ndjson"),
+            line(1).replace("\"x\"", &format!("{name:?}")),
+        );
+    }
+    let (numbers, report) =
+        table.numbers("SELECT count(*) AS a FROM t WHERE _file LIKE concat(s, '/', s, '.ndjson')");
+    let lost: Vec<_> = report
+        .files
+        .iter()
+        .filter_map(|file| file.lost.clone())
+        .collect();
+    assert_eq!((numbers, lost), (vec![6], vec![]));
+    let table =
+        OneTable::new(&format!("format: parquet, {DAYS}").replace("day={time:%Y-%m-%d}/", ""));
+    for name in names {
+        parquet(&table, &format!("{name}.parquet"), &[("2026-01-01", 1)]);
+    }
+    let (numbers, report) = table.numbers("SELECT count(*) AS a FROM t");
+    let lost: Vec<_> = report
+        .files
+        .iter()
+        .filter_map(|file| file.lost.clone())
+        .collect();
+    assert_eq!((numbers, lost), (vec![6], vec![]));
+}
+
+#[test]
 fn compression_can_be_said_where_names_do_not_say_it() {
     let table = OneTable::new(&format!("compression: gzip, {INLINE}"));
     table.write("PT1H.json", gzip(&line(1)));

@@ -196,7 +196,7 @@ impl Engine {
                         leaf.outcome = LeafState::Overflowed;
                     }
                 }
-                Err(error) => leaf.outcome = LeafState::Failed(error.strip_backtrace()),
+                Err(error) => leaf.outcome = LeafState::Failed(why(&error)),
             }
         }
         drop(deliveries);
@@ -246,14 +246,25 @@ async fn run_hunt(
             None => Ok(Transformed::no(node)),
         }
     });
-    let plan = plan.map_err(|error| error.strip_backtrace())?.data;
+    let plan = plan.map_err(|error| why(&error))?.data;
     let task = session.context().task_ctx();
     match tokio::time::timeout(timeout, collect(plan, task)).await {
-        Ok(rows) => rows.map_err(|error| error.strip_backtrace()),
+        Ok(rows) => rows.map_err(|error| why(&error)),
         Err(_) => Err(format!(
             "took longer than its limit of {} s",
             timeout.as_secs()
         )),
+    }
+}
+
+/// Why a hunt failed, in one line for the summary.
+fn why(error: &datafusion::error::DataFusionError) -> String {
+    match error.find_root() {
+        datafusion::error::DataFusionError::ResourcesExhausted(_) => {
+            "it needs more memory than its limit; raise --memory or the job's `limits.memory`"
+                .to_owned()
+        }
+        _ => error.strip_backtrace(),
     }
 }
 

@@ -8,7 +8,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{TimeDelta, TimeZone, Utc};
-use lakehunt::engine::plan::parameters;
 use lakehunt::engine::{Engine, TableScan};
 use lakehunt::hunt::{Content, Hunt};
 use lakehunt::lake::{FileReport, Lake, LakeFile};
@@ -66,7 +65,7 @@ pub(super) fn run(lake: &str, hunts: &[Hunt]) -> Run {
             let lookback = lookback.map_or(TimeDelta::zero(), |text| parse_duration(text).unwrap());
             let scope = all_time.extended(lookback, TimeDelta::zero());
             let session = Arc::new(engine.session(Some(scope), Some(all_time)).await.unwrap());
-            let parameters = parameters(hunt, None).unwrap();
+            let parameters = hunt.front_matter.params.clone();
             let plan = session.plan_hunt(hunt, &lake, lookback, &parameters).await;
             planned.push(plan.unwrap_or_else(|error| panic!("{error}")));
             sessions.push(session);
