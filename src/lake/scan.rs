@@ -11,7 +11,7 @@ use datafusion::common::runtime::SpawnedTask;
 use datafusion::common::{DataFusionError, Result};
 use futures::Stream;
 use tokio::runtime::Handle;
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
 use super::config::Format;
 use super::consumer::{CompiledConsumer, Survivors};
@@ -76,58 +76,74 @@ impl Pass {
 }
 
 impl State {
+    /// Files are started in order, each with a slot in hand: the front one can always go on, whatever those behind it
+    /// wait for. (With slots taken by the tasks themselves, two full ones behind the front would hold both for ever.)
     async fn next_delivery(&mut self) -> Result<Option<Delivery>> {
         loop {
-            // More files are started than decoded at a time, so that a big one at the front does not idle the others.
-            while self.running.len() < self.pass.parallel.max(1) * 4
-                && self.next < self.pass.listing.files.len()
-            {
-                let (sender, rows) = mpsc::channel(16);
-                let task = start(
-                    Arc::clone(&self.pass),
-                    self.next,
-                    Arc::clone(&self.slots),
-                    sender,
-                );
-                self.running.push_back(Running { rows, task });
-                self.next += 1;
-            }
+            let more = self.next < self.pass.listing.files.len();
+            // More files are open than decoded at a time, so that a big one at the front does not idle the others.
+            let room = self.running.len() < self.pass.parallel.max(1) * 4;
             let Some(front) = self.running.front_mut() else {
-                return Ok(None);
+                if !more {
+                    return Ok(None);
+                }
+                self.start_next().await?;
+                continue;
             };
-            if let Some(delivery) = front.rows.recv().await {
-                return Ok(Some(delivery));
+            tokio::select! {
+                biased;
+                slot = Arc::clone(&self.slots).acquire_owned(), if more && room => {
+                    let slot = slot.map_err(|e| DataFusionError::External(Box::new(e)))?;
+                    self.start_with(slot);
+                }
+                delivery = front.rows.recv() => match delivery {
+                    Some(delivery) => return Ok(Some(delivery)),
+                    None => self.finish_front().await?,
+                },
             }
-            let Some(done) = self.running.pop_front() else {
-                return Ok(None);
-            };
-            let file = done
-                .task
-                .join()
-                .await
-                .map_err(|e| DataFusionError::External(Box::new(e)))?;
-            self.pass.progress.files.fetch_add(1, Ordering::Relaxed);
-            self.report
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .files
-                .push(file);
         }
+    }
+
+    async fn start_next(&mut self) -> Result<()> {
+        let slot = Arc::clone(&self.slots).acquire_owned().await;
+        self.start_with(slot.map_err(|e| DataFusionError::External(Box::new(e)))?);
+        Ok(())
+    }
+
+    fn start_with(&mut self, slot: OwnedSemaphorePermit) {
+        let (sender, rows) = mpsc::channel(16);
+        let task = start(Arc::clone(&self.pass), self.next, slot, sender);
+        self.running.push_back(Running { rows, task });
+        self.next += 1;
+    }
+
+    async fn finish_front(&mut self) -> Result<()> {
+        let Some(done) = self.running.pop_front() else {
+            return Ok(());
+        };
+        let file = done
+            .task
+            .join()
+            .await
+            .map_err(|e| DataFusionError::External(Box::new(e)))?;
+        self.pass.progress.files.fetch_add(1, Ordering::Relaxed);
+        let mut report = self.report.lock().unwrap_or_else(PoisonError::into_inner);
+        report.files.push(file);
+        Ok(())
     }
 }
 
+/// Reads one file on threads of its own; the slot is free again when it is read.
 fn start(
     pass: Arc<Pass>,
     index: usize,
-    slots: Arc<Semaphore>,
+    slot: OwnedSemaphorePermit,
     sender: mpsc::Sender<Delivery>,
 ) -> SpawnedTask<FileReport> {
     SpawnedTask::spawn(async move {
         let file = pass.listing.files[index].clone();
         let mut report = FileReport::new(&file);
-        let Ok(_slot) = slots.acquire_owned().await else {
-            return report;
-        };
+        let _slot = slot;
         let reader = match pass.plan.table.format {
             Format::Parquet => None,
             Format::Ndjson => match pass.plan.table.location.open(&file.object.path).await {

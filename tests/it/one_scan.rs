@@ -139,8 +139,8 @@ fn window(seconds: (i64, i64)) -> Window {
 fn shared(rows: &[Row], predicates: &[String], scope: Window) -> Vec<Result<String, String>> {
     let folder = tempfile::TempDir::new().unwrap();
     fs::create_dir(folder.path().join("t")).unwrap();
-    // Three files, so that parallel reading has an order to get wrong.
-    for (part, chunk) in rows.chunks(rows.len().div_ceil(3).max(1)).enumerate() {
+    // Many files, so that parallel reading has an order to get wrong.
+    for (part, chunk) in rows.chunks(rows.len().div_ceil(12).max(1)).enumerate() {
         let mut text = String::new();
         for (row, (second, n, s)) in chunk.iter().enumerate() {
             // `id` makes each record its own: equal rows are no copies here.
@@ -156,6 +156,8 @@ fn shared(rows: &[Row], predicates: &[String], scope: Window) -> Vec<Result<Stri
     let lake = Arc::new(Lake::open(&lake, &content).unwrap());
     let engine = Engine::new(Arc::clone(&lake), None).unwrap();
     tokio::runtime::Runtime::new().unwrap().block_on(async {
+        // A scan that waits for itself must fail, not hang.
+        let limit = Duration::from_mins(1);
         let session = Arc::new(engine.session(Some(scope), Some(scope)).await.unwrap());
         let mut planned = Vec::new();
         for (index, sql) in predicates
@@ -170,16 +172,8 @@ fn shared(rows: &[Row], predicates: &[String], scope: Window) -> Vec<Result<Stri
             planned.push(plan.unwrap_or_else(|error| panic!("{}: {error}", hunt.sql)));
         }
         let session_of = |_| Arc::clone(&session);
-        let (outcomes, _) = engine
-            .run(
-                &session_of,
-                &planned,
-                scope,
-                Duration::from_mins(1),
-                &|_, _| {},
-            )
-            .await
-            .unwrap();
+        let running = engine.run(&session_of, &planned, scope, limit, &|_, _| {});
+        let (outcomes, _) = tokio::time::timeout(limit, running).await.unwrap().unwrap();
         let shown =
             |batches: Vec<RecordBatch>| pretty_format_batches(&batches).unwrap().to_string();
         outcomes
@@ -255,5 +249,18 @@ proptest! {
             let sql = &queries(&predicates[index / 4])[index % 4];
             prop_assert_eq!(together, each, "{}", sql);
         }
+    }
+}
+
+#[test]
+fn files_behind_the_first_do_not_hold_it_up() {
+    // More deliveries a file than a channel holds, and more files than are decoded at a time.
+    let rows: Vec<Row> = (0..24)
+        .map(|n| (n, Some(n % 3), Some("x".to_owned())))
+        .collect();
+    let predicates = vec!["n >= 0".to_owned(); 8];
+    for _ in 0..10 {
+        let answers = shared(&rows, &predicates, window((0, 7200)));
+        assert!(answers.iter().all(Result::is_ok), "{answers:?}");
     }
 }
