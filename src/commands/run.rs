@@ -243,7 +243,7 @@ fn target(
         return Ok(Target::Exploratory(range));
     }
     let (complete, open): (Vec<_>, Vec<_>) =
-        tiles.into_iter().partition(|tile| now > tile.end + settle);
+        tiles.into_iter().partition(|tile| now >= tile.end + settle);
     if let Some(tile) = open.first() {
         printer.warn(&format!(
             "{tile} is not over yet: it and what follows is not run"

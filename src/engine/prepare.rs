@@ -96,7 +96,7 @@ fn parse(source: &SqlSource) -> Result<(Box<Query>, Option<ExplainStatement>)> {
     };
     if statements.next().is_some() {
         return Err(source
-            .error_about(";", "there is more than one statement")
+            .error_after(";", "there is more than one statement")
             .hint("a hunt is one SELECT"));
     }
     let (statement, explain) = match statement {

@@ -32,6 +32,14 @@ impl SqlSource {
         }
     }
 
+    /// A configuration error at the first place that holds a text, word or not.
+    pub fn error_after(&self, text: &str, message: impl Into<String>) -> Error {
+        match self.find(text, |_, _| true) {
+            Some(place) => self.error_at(place, message),
+            None => Error::configuration(message).in_file(&self.path),
+        }
+    }
+
     /// An error of the parser or planner, with its place and hint where it has them.
     pub fn planning_error(&self, error: &DataFusionError) -> Error {
         if let Some(error) = self.no_such_column(error) {

@@ -25,7 +25,10 @@ pub fn parse<T: DeserializeOwned>(
         // The location is shown as file:line:column; the parser's own wording of it would say it twice,
         // and with the wrong line for front matter.
         let message = full.split(" at line ").next().unwrap_or(&full);
-        let message = message.replace("unknown field `", "unknown key `");
+        let message = message
+            .replace("unknown field `", "unknown key `")
+            .replace("unknown variant `", "unknown word `")
+            .replace("missing field `", "missing key `");
         let hint = unknown_key(&message);
         let message = Error::configuration(message).maybe_hint(hint);
         match error.location() {
@@ -40,9 +43,11 @@ pub fn parse<T: DeserializeOwned>(
     })
 }
 
-/// The key that was meant, from serde's "unknown field `a`, expected one of `b`, `c`".
+/// What was meant, from serde's "unknown field `a`, expected one of `b`, `c`".
 fn unknown_key(message: &str) -> Option<String> {
-    let (_, rest) = message.split_once("unknown key `")?;
+    let (_, rest) = message
+        .split_once("unknown key `")
+        .or_else(|| message.split_once("unknown word `"))?;
     let mut words = rest.split('`').step_by(2);
     let typed = words.next()?;
     did_you_mean(typed, words)

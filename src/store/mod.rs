@@ -121,22 +121,24 @@ impl Location {
             .try_collect()
             .await
             .map_err(|e| self.failed("list", prefix, &e))?;
-        self.add_dead_links(prefix, &mut objects);
+        self.add_dead_ends(prefix, &mut objects);
         Ok(objects)
     }
 
-    /// Links to nothing are left out of the store's listing; here they are objects that cannot be opened, so that they
-    /// are reported as lost and not passed over.
-    fn add_dead_links(&self, prefix: &str, objects: &mut Vec<Object>) {
+    /// Links to nothing and empty folders are left out of the store's listing; here they are objects that cannot be
+    /// opened, so that one with the name of a data file is reported as lost and not passed over.
+    fn add_dead_ends(&self, prefix: &str, objects: &mut Vec<Object>) {
         let mut open = vec![self.shown.join(prefix)];
         while let Some(folder) = open.pop() {
             let Ok(entries) = std::fs::read_dir(&folder) else {
                 continue;
             };
             for path in entries.filter_map(|entry| Some(entry.ok()?.path())) {
-                if path.is_dir() {
+                let is_empty =
+                    |path| std::fs::read_dir(path).is_ok_and(|mut inside| inside.next().is_none());
+                if path.is_dir() && !is_empty(&path) {
                     open.push(path);
-                } else if path.is_symlink() && !path.exists() {
+                } else if path.is_dir() || !path.exists() {
                     let inside = path.strip_prefix(&self.shown).unwrap_or(&path);
                     let parts: Vec<_> = inside.iter().map(|part| part.to_string_lossy()).collect();
                     objects.push(Object {

@@ -184,7 +184,7 @@ fn sql_that_a_hunt_may_not_have() {
         (
             "bad_two_statements",
             "SELECT event_time FROM process_creation;\nSELECT 1",
-            &["sql/hunts/broken.sql:9:"],
+            &["sql/hunts/broken.sql:8:"],
         ),
         (
             "bad_statement",
@@ -230,7 +230,7 @@ fn bad_values_in_a_hunt() {
         (
             "bad_types",
             "SELECT event_time\nFROM process_creation\nWHERE event_time > 5 AND host_name + 1 = true",
-            &["sql/hunts/broken.sql:10:"],
+            &["sql/hunts/broken.sql", "hint"],
         ),
         (
             "bad_no_time",

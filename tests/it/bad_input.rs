@@ -279,7 +279,7 @@ fn bad_times_in_a_job() {
             "bad_since",
             "2026-01-01T00:00:00Z",
             "yesterday",
-            ["jobs/night.yaml:4:8", "hint"],
+            ["jobs/night.yaml:4:", "hint"],
         ),
         (
             "bad_suppress",

@@ -242,6 +242,8 @@ fn a_run_as_json_is_one_document() {
         "2026-01-01",
         "--to",
         "2026-01-03",
+        "--at",
+        "2026-01-05",
     ];
     assert_eq!(
         workspace.succeed(&range).json().as_array().unwrap().len(),

@@ -321,7 +321,16 @@ fn twice(suppress: &str) -> Workspace {
 
 /// Whether the one alert of a day is a repeat.
 fn is_repeat(workspace: &Workspace, from: &str, to: &str) -> bool {
-    let arguments = ["--from", from, "--to", to, "--format", "json"];
+    let arguments = [
+        "--from",
+        from,
+        "--to",
+        to,
+        "--at",
+        "2026-01-05",
+        "--format",
+        "json",
+    ];
     let report = workspace.succeed(&[&RUN[..], &arguments].concat()).json();
     assert_eq!(report["alerts"].as_array().unwrap().len(), 1);
     report["alerts"][0]["repeat"].as_bool().unwrap()
@@ -339,7 +348,16 @@ fn the_same_activity_the_day_after_is_a_repeat() {
     let printed = workspace.run(
         &[
             &RUN[..],
-            &["--from", days[1], "--to", days[2], "--fail-on", "low"],
+            &[
+                "--from",
+                days[1],
+                "--to",
+                days[2],
+                "--at",
+                "2026-01-05",
+                "--fail-on",
+                "low",
+            ],
         ]
         .concat(),
     );
@@ -379,7 +397,14 @@ fn a_torn_file_of_another_day_does_not_stop_the_tile() {
     workspace.succeed(&RUN);
     let earlier = format!("out/alerts/job=night/date=2026-01-01/hunt=wmic_format/{FIRST}.parquet");
     workspace.write(&earlier, "torn");
-    let next = ["--from", "2026-01-02", "--to", "2026-01-03"];
+    let next = [
+        "--from",
+        "2026-01-02",
+        "--to",
+        "2026-01-03",
+        "--at",
+        "2026-01-05",
+    ];
     let printed = workspace.run(&[&RUN[..], &next].concat());
     let said = printed.stdout + &printed.stderr;
     assert!(said.contains("alerts/job=night/date=2026-01-01"), "{said}");

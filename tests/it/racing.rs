@@ -26,7 +26,20 @@ fn a_tile_that_another_run_writes_is_skipped() {
     assert!(workspace.published("out").is_empty());
     assert!(workspace.hashes("out/summary").is_empty());
     // Other tiles are not held up.
-    workspace.succeed(&[&RUN[..], &["--from", "2026-01-01", "--to", "2026-01-03"]].concat());
+    workspace.succeed(
+        &[
+            &RUN[..],
+            &[
+                "--from",
+                "2026-01-01",
+                "--to",
+                "2026-01-03",
+                "--at",
+                "2026-01-05",
+            ],
+        ]
+        .concat(),
+    );
     let ledgers = workspace.hashes("out/ledger/night");
     assert_eq!(
         ledgers.into_keys().collect::<Vec<_>>(),

@@ -126,7 +126,7 @@ impl Engine {
         let mut outcomes = Vec::new();
         for (hunt, planned) in hunts.iter().enumerate() {
             let own: Vec<Leaf> = take_leaves(&mut leaves, hunt);
-            let rows = run_hunt(planned, own, &session_of(hunt), timeout).await;
+            let rows = run_hunt(planned, own, &session_of(hunt), timeout, self.memory).await;
             outcomes.push(HuntOutcome { hunt, rows });
         }
         Ok((outcomes, scanned))
@@ -196,7 +196,7 @@ impl Engine {
                         leaf.outcome = LeafState::Overflowed;
                     }
                 }
-                Err(error) => leaf.outcome = LeafState::Failed(why(&error)),
+                Err(error) => leaf.outcome = LeafState::Failed(why(&error, self.memory)),
             }
         }
         drop(deliveries);
@@ -224,6 +224,7 @@ async fn run_hunt(
     leaves: Vec<Leaf>,
     session: &Session,
     timeout: Duration,
+    memory: usize,
 ) -> std::result::Result<Vec<RecordBatch>, String> {
     let mut survivors = Vec::new();
     for leaf in leaves {
@@ -246,10 +247,10 @@ async fn run_hunt(
             None => Ok(Transformed::no(node)),
         }
     });
-    let plan = plan.map_err(|error| why(&error))?.data;
+    let plan = plan.map_err(|error| why(&error, memory))?.data;
     let task = session.context().task_ctx();
     match tokio::time::timeout(timeout, collect(plan, task)).await {
-        Ok(rows) => rows.map_err(|error| why(&error)),
+        Ok(rows) => rows.map_err(|error| why(&error, memory)),
         Err(_) => Err(format!(
             "took longer than its limit of {} s",
             timeout.as_secs()
@@ -257,12 +258,26 @@ async fn run_hunt(
     }
 }
 
+/// A limit as it is usually written.
+fn limit_text(bytes: usize) -> String {
+    let units = [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)];
+    match units
+        .into_iter()
+        .find(|(_, size)| bytes.is_multiple_of(*size))
+    {
+        Some((unit, size)) => format!("{} {unit}", bytes / size),
+        None => format!("{bytes} bytes"),
+    }
+}
+
 /// Why a hunt failed, in one line for the summary.
-fn why(error: &datafusion::error::DataFusionError) -> String {
+fn why(error: &datafusion::error::DataFusionError, memory: usize) -> String {
     match error.find_root() {
         datafusion::error::DataFusionError::ResourcesExhausted(_) => {
-            "it needs more memory than its limit; raise --memory or the job's `limits.memory`"
-                .to_owned()
+            format!(
+                "it needs more than the memory limit of {} (--memory)",
+                limit_text(memory)
+            )
         }
         _ => error.strip_backtrace(),
     }
