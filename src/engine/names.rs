@@ -80,6 +80,7 @@ impl Resolver<'_> {
         {
             let mut scope = scope.unwrap_or_default();
             scope.outputs = columns.clone().unwrap_or_default();
+            scope.outputs_first = true;
             let scopes = nested(outer, scope);
             for expression in expressions {
                 self.expression(&mut expression.expr, &scopes)?;
@@ -382,28 +383,27 @@ impl Resolver<'_> {
             return Ok(false);
         }
         for scope in scopes.iter().rev() {
-            let mut found: BTreeSet<&str> = BTreeSet::new();
-            for columns in scope
+            let columns = scope
                 .relations
                 .iter()
-                .filter_map(|relation| relation.columns.as_ref())
-            {
-                found.extend(
-                    columns
-                        .iter()
-                        .map(String::as_str)
-                        .filter(|column| same(ident, column)),
-                );
-            }
-            if found.is_empty() {
-                found.extend(
-                    scope
-                        .outputs
-                        .iter()
-                        .map(String::as_str)
-                        .filter(|column| same(ident, column)),
-                );
-            }
+                .filter_map(|relation| relation.columns.as_ref());
+            let columns: BTreeSet<&str> = columns
+                .flatten()
+                .map(String::as_str)
+                .filter(|name| same(ident, name))
+                .collect();
+            let outputs: BTreeSet<&str> = scope
+                .outputs
+                .iter()
+                .map(String::as_str)
+                .filter(|name| same(ident, name))
+                .collect();
+            let (first, second) = if scope.outputs_first {
+                (outputs, columns)
+            } else {
+                (columns, outputs)
+            };
+            let found = if first.is_empty() { second } else { first };
             let found: Vec<_> = found.into_iter().collect();
             match found.as_slice() {
                 [] => {}

@@ -18,6 +18,8 @@ pub(super) struct Scope {
     pub(super) relations: Vec<Relation>,
     /// Output names of the SELECT, for GROUP BY, HAVING and ORDER BY.
     pub(super) outputs: Vec<String>,
+    /// In ORDER BY an output name comes before a column of the same name.
+    pub(super) outputs_first: bool,
 }
 
 pub(super) fn same(ident: &Ident, name: &str) -> bool {

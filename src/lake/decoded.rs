@@ -165,8 +165,12 @@ fn is_inside(window: Option<Window>, micros: i64) -> bool {
 
 /// The identity of a record by what the log says of it: host, log, record number and time.
 ///
+/// `None` for an empty host or a number that is none: shippers that do not know it write 0 for every record.
 /// BLAKE3, cut to 128 bits: collision-resistant, because attackers write the records.
-pub fn identity(host: &str, channel: &str, record: i64, micros: i64) -> u128 {
+pub fn identity(host: &str, channel: &str, record: i64, micros: i64) -> Option<u128> {
+    if host.is_empty() || record <= 0 {
+        return None;
+    }
     let mut hasher = blake3::Hasher::new();
     hasher.update(b"record");
     hasher.update(&(host.len() as u64).to_le_bytes());
@@ -175,7 +179,7 @@ pub fn identity(host: &str, channel: &str, record: i64, micros: i64) -> u128 {
     hasher.update(channel.as_bytes());
     hasher.update(&record.to_le_bytes());
     hasher.update(&micros.to_le_bytes());
-    first_half(hasher.finalize())
+    Some(first_half(hasher.finalize()))
 }
 
 /// The identity of a record that has no number: its bytes.

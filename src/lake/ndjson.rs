@@ -207,12 +207,12 @@ fn record_identity(plan: &DecodePlan, row: &Row, micros: i64, line: &[u8]) -> u1
         let channel = columns
             .channel
             .and_then(|channel| row.text_of(plan.slot_of(channel)));
-        Some(identity(
+        identity(
             &host,
             channel.as_deref().unwrap_or_default(),
             record,
             micros,
-        ))
+        )
     });
     by_number.unwrap_or_else(|| content_identity(line))
 }

@@ -324,7 +324,7 @@ fn record_identity(
             None => parse_int(text(found.record)?)?,
         };
         let channel = found.channel.and_then(text).unwrap_or_default();
-        Some(identity(text(found.host)?, channel, record, micros))
+        identity(text(found.host)?, channel, record, micros)
     });
     // A Parquet row has no bytes of its own: without a record number its place is its identity.
     by_number.unwrap_or_else(|| {

@@ -256,6 +256,10 @@ fn the_same_record_delivered_twice_is_one() {
         "c.ndjson",
         "{\"at\":\"2026-01-01\",\"extra\":\"none\"}\n{\"at\":\"2026-01-01\",\"extra\":\"other\"}\n",
     );
+    table.write(
+        "d.ndjson",
+        record("0", "no number") + &record("0", "none here either"),
+    );
     let (text, _) = table
         .query(
             None,
@@ -263,14 +267,16 @@ fn the_same_record_delivered_twice_is_one() {
         )
         .unwrap();
     insta::assert_snapshot!(text, @r"
-    +-------+----------+------+
-    | extra | _file    | _row |
-    +-------+----------+------+
-    | first | a.ndjson | 1    |
-    | none  | a.ndjson | 2    |
-    | only  | b.ndjson | 2    |
-    | other | c.ndjson | 2    |
-    +-------+----------+------+
+    +------------------+----------+------+
+    | extra            | _file    | _row |
+    +------------------+----------+------+
+    | first            | a.ndjson | 1    |
+    | none             | a.ndjson | 2    |
+    | only             | b.ndjson | 2    |
+    | other            | c.ndjson | 2    |
+    | no number        | d.ndjson | 1    |
+    | none here either | d.ndjson | 2    |
+    +------------------+----------+------+
     ");
 }
 
