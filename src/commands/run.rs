@@ -51,6 +51,7 @@ pub(super) fn run(arguments: &RunArgs, printer: &Printer, now: DateTime<Utc>) ->
     let engine = Engine::new(Arc::clone(&lake), memory)?;
     let target = target(&arguments.window, &job, &lake, now, printer)?;
     let root = arguments.output.as_deref().unwrap_or(&job.output);
+    let is_exploratory = matches!(target, Target::Exploratory(_));
     let (tiles, root) = match target {
         Target::Tiles(tiles) => (tiles, root.to_owned()),
         Target::Exploratory(window) => {
@@ -79,6 +80,7 @@ pub(super) fn run(arguments: &RunArgs, printer: &Printer, now: DateTime<Utc>) ->
             job: &job,
             hunts: &hunts,
             is_subset: !arguments.hunts.is_empty(),
+            is_exploratory,
             output: &output,
             tile,
         };

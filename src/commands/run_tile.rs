@@ -30,6 +30,8 @@ pub(super) struct TileRun<'a> {
     pub(super) hunts: &'a [Hunt],
     /// Not all of the job's hunts: what the others left stays.
     pub(super) is_subset: bool,
+    /// Off the grid: a look at a window, not a tile.
+    pub(super) is_exploratory: bool,
     pub(super) output: &'a Output,
     pub(super) tile: Window,
 }
@@ -110,13 +112,13 @@ pub(super) async fn run_tile(run: &TileRun<'_>, printer: &Printer) -> Result<Opt
     let mut tables = BTreeMap::new();
     let mut table_reports = Vec::new();
     for (name, scan) in &scans {
-        if let Some(bytes) = quarantine(scan, run.tile)? {
+        if let Some(bytes) = quarantine(scan, run.tile, run.is_exploratory)? {
             results
                 .files
                 .insert(quarantine_path(&run.job.name, run.tile, name), bytes);
         }
         tables.insert(name.clone(), table_record(scan));
-        table_reports.push(table_report(name, scan, run.tile));
+        table_reports.push(table_report(name, scan, run.tile, run.is_exploratory));
     }
     let mut report = Report {
         format_version: report::FORMAT_VERSION,
@@ -238,6 +240,30 @@ fn problem(scan: &TableScan) -> Option<String> {
     })
 }
 
+/// What is known of a hunt's state before its own result: what it reads is there, and whole.
+fn state_before(
+    planned: &PlannedHunt,
+    problems: &BTreeMap<&str, String>,
+) -> (State, Option<String>) {
+    if planned.tables.is_empty() && !planned.missing_views.is_empty() {
+        let missing = planned.missing_views.join(", ");
+        return (
+            State::Skipped,
+            Some(format!("the lake has no table for {missing}")),
+        );
+    }
+    let reasons = planned
+        .tables
+        .iter()
+        .filter_map(|table| problems.get(table.as_str()));
+    let reasons: Vec<_> = reasons.map(String::as_str).collect();
+    if reasons.is_empty() {
+        (State::Complete, None)
+    } else {
+        (State::Partial, Some(reasons.join("; ")))
+    }
+}
+
 /// Findings, alerts and records of one hunt.
 fn conclude(
     run: &TileRun<'_>,
@@ -247,42 +273,21 @@ fn conclude(
     problems: &BTreeMap<&str, String>,
     results: &mut Results,
 ) -> Result<()> {
+    let (state, reason) = state_before(planned, problems);
     let mut record = HuntRecord {
         logic_hash: planned.logic_hash.clone(),
-        state: State::Complete,
-        reason: None,
+        state,
+        reason,
         tables: planned.tables.clone(),
         rows: 0,
         findings: 0,
         alerts: 0,
         truncated: false,
     };
-    let reasons: Vec<_> = planned
-        .tables
-        .iter()
-        .filter_map(|table| problems.get(table.as_str()))
-        .cloned()
-        .collect();
-    if planned.tables.is_empty() && !planned.missing_views.is_empty() {
-        record.state = State::Skipped;
-        record.reason = Some(format!(
-            "the lake has no table for {}",
-            planned.missing_views.join(", ")
-        ));
-    } else if !reasons.is_empty() {
-        record.state = State::Partial;
-        record.reason = Some(reasons.join("; "));
-    }
     let mut found = Vec::new();
     let findings = outcome.rows.and_then(|batches| {
         record.rows = batches.iter().map(|batch| batch.num_rows() as u64).sum();
-        Findings::of_tile(
-            &planned.schema,
-            &batches,
-            run.tile,
-            run.job.limits.max_findings,
-        )
-        .map_err(|error| error.to_string())
+        Findings::of_tile(&planned.schema, &batches, run.tile).map_err(|error| error.to_string())
     });
     match findings {
         Err(reason) => {
@@ -291,14 +296,23 @@ fn conclude(
         }
         Ok(findings) => {
             found = alert::alerts(hunt, &findings, run.tile, &planned.logic_hash);
-            record.findings = findings.rows.num_rows() as u64;
+            let limit = run.job.limits.max_findings;
+            let kept = findings.first(limit);
+            record.findings = kept.num_rows() as u64;
+            record.truncated = findings.rows.num_rows() > kept.num_rows() || found.len() > limit;
+            found.truncate(limit);
             record.alerts = found.len() as u64;
-            record.truncated = findings.truncated;
+            if findings.timeless > 0 {
+                results.notes.push(format!(
+                    "{}: {} rows of its result have no last_seen and count in no tile",
+                    hunt.name, findings.timeless
+                ));
+            }
             let path = |kind| hunt_path(kind, &run.job.name, run.tile, &hunt.name);
-            if findings.rows.num_rows() > 0 {
+            if kept.num_rows() > 0 {
                 results
                     .files
-                    .insert(path("findings"), parquet_bytes(&findings.rows)?);
+                    .insert(path("findings"), parquet_bytes(&kept)?);
             }
             if !found.is_empty() {
                 results

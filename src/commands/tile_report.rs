@@ -51,14 +51,29 @@ pub(super) fn alert_report(hunt: &Hunt, alert: &Alert, repeat: bool) -> AlertRep
     }
 }
 
-/// Bad records belong to the tile of their file's own time, so that neighbours do not report them again.
-fn belongs(file: &FileReport, tile: Window) -> bool {
-    file.path_time.is_none_or(|time| tile.contains(time.start))
+/// Bad records belong to the tile of their file's own time, so that neighbours do not report them again. A look off the
+/// grid has no neighbours: it reports every file of its time.
+fn belongs(file: &FileReport, window: Window, is_exploratory: bool) -> bool {
+    file.path_time.is_none_or(|time| {
+        if is_exploratory {
+            time.overlaps(&window)
+        } else {
+            window.contains(time.start)
+        }
+    })
 }
 
-pub(super) fn quarantine(scan: &TableScan, tile: Window) -> Result<Option<Vec<u8>>> {
+pub(super) fn quarantine(
+    scan: &TableScan,
+    tile: Window,
+    is_exploratory: bool,
+) -> Result<Option<Vec<u8>>> {
     let mut bytes = Vec::new();
-    for file in scan.files.iter().filter(|file| belongs(file, tile)) {
+    for file in scan
+        .files
+        .iter()
+        .filter(|file| belongs(file, tile, is_exploratory))
+    {
         for bad in &file.bad_records {
             serde_json::to_writer(&mut bytes, bad)
                 .map_err(|error| Error::failure(error.to_string()))?;
@@ -98,7 +113,12 @@ pub(super) fn table_record(scan: &TableScan) -> TableRecord {
     }
 }
 
-pub(super) fn table_report(name: &str, scan: &TableScan, tile: Window) -> TableReport {
+pub(super) fn table_report(
+    name: &str,
+    scan: &TableScan,
+    tile: Window,
+    is_exploratory: bool,
+) -> TableReport {
     let sum = |value: fn(&FileReport) -> u64| scan.files.iter().map(value).sum();
     let mut type_conflicts = BTreeMap::new();
     for (column, count) in scan.files.iter().flat_map(|file| &file.conflicts) {
@@ -116,7 +136,7 @@ pub(super) fn table_report(name: &str, scan: &TableScan, tile: Window) -> TableR
         quarantined: scan
             .files
             .iter()
-            .filter(|file| belongs(file, tile))
+            .filter(|file| belongs(file, tile, is_exploratory))
             .map(|file| file.rejected)
             .sum(),
         type_conflicts,

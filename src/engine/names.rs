@@ -8,14 +8,14 @@ use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
-    Distinct, Expr, GroupByExpr, Ident, JoinConstraint, ObjectName, ObjectNamePart, OrderByKind,
-    Query, Select, SelectItem, SelectItemQualifiedWildcardKind, SetExpr, TableFactor,
-    TableWithJoins, VisitMut, VisitorMut,
+    Distinct, ExcludeSelectItem, Expr, GroupByExpr, Ident, JoinConstraint, ObjectName,
+    ObjectNamePart, OrderByKind, Query, Select, SelectItem, SelectItemQualifiedWildcardKind,
+    SetExpr, TableFactor, TableWithJoins, VisitMut, VisitorMut, WildcardAdditionalOptions,
 };
 
 use super::scope::{
-    Columns, Relation, Scope, alias_columns, constraint, extend, make_exact, nested, output_name,
-    push, same,
+    Columns, Relation, Scope, alias_columns, constraint, extend, last_part, make_exact, nested,
+    output_name, push, same,
 };
 use super::source::SqlSource;
 use crate::error::{Result, did_you_mean};
@@ -142,16 +142,20 @@ impl Resolver<'_> {
                 }
                 SelectItem::QualifiedWildcard(
                     SelectItemQualifiedWildcardKind::ObjectName(name),
-                    _,
+                    options,
                 ) => {
-                    let found = Self::qualified_wildcard(name, &scope);
+                    let mut found = Self::qualified_wildcard(name, &scope);
+                    self.exclude(options, &mut found, &scopes)?;
                     extend(&mut columns, found);
                     None
                 }
-                SelectItem::Wildcard(_) => {
+                SelectItem::Wildcard(options) => {
+                    let mut found = Some(Vec::new());
                     for relation in &scope.relations {
-                        extend(&mut columns, relation.columns.clone());
+                        extend(&mut found, relation.columns.clone());
                     }
+                    self.exclude(options, &mut found, &scopes)?;
+                    extend(&mut columns, found);
                     None
                 }
                 _ => {
@@ -177,6 +181,9 @@ impl Resolver<'_> {
             for expression in expressions {
                 self.expression(expression, &scopes)?;
             }
+        }
+        for window in &mut select.named_window {
+            self.within(&mut window.1, &scopes)?;
         }
         for expression in [&mut select.having, &mut select.qualify]
             .into_iter()
@@ -232,6 +239,17 @@ impl Resolver<'_> {
         outer: &[Scope],
     ) -> Result<()> {
         match factor {
+            TableFactor::Table {
+                name,
+                sample: Some(_),
+                ..
+            } => {
+                let error = self.source.error_about(
+                    "TABLESAMPLE",
+                    format!("a sample of {name} is another one on every run"),
+                );
+                return Err(error.hint("narrow the rows with WHERE instead"));
+            }
             TableFactor::Table {
                 name,
                 alias,
@@ -366,15 +384,51 @@ impl Resolver<'_> {
 
     /// Resolves the names of one expression, subqueries included.
     fn expression(&mut self, expression: &mut Expr, scopes: &[Scope]) -> Result<()> {
+        self.within(expression, scopes)
+    }
+
+    /// Resolves every name inside a part of the tree.
+    fn within(&mut self, part: &mut impl VisitMut, scopes: &[Scope]) -> Result<()> {
         let mut visitor = ExpressionVisitor {
             resolver: self,
             scopes,
             depth: 0,
         };
-        match expression.visit(&mut visitor) {
+        match part.visit(&mut visitor) {
             ControlFlow::Break(error) => Err(*error),
             ControlFlow::Continue(()) => Ok(()),
         }
+    }
+
+    /// Resolves the columns that `* EXCLUDE (...)` or `* EXCEPT (...)` leaves out, and leaves them out.
+    fn exclude(
+        &self,
+        options: &mut WildcardAdditionalOptions,
+        columns: &mut Columns,
+        scopes: &[Scope],
+    ) -> Result<()> {
+        let mut left_out = Vec::new();
+        let excluded: Vec<&mut Ident> = match &mut options.opt_exclude {
+            Some(ExcludeSelectItem::Single(name)) => last_part(name).into_iter().collect(),
+            Some(ExcludeSelectItem::Multiple(names)) => {
+                names.iter_mut().filter_map(last_part).collect()
+            }
+            None => Vec::new(),
+        };
+        let except = options.opt_except.iter_mut();
+        let except = except.flat_map(|except| {
+            std::iter::once(&mut except.first_element).chain(&mut except.additional_elements)
+        });
+        for ident in excluded.into_iter().chain(except) {
+            self.column(ident, scopes)?;
+            left_out.push(ident.value.clone());
+        }
+        if options.opt_replace.is_some() || options.opt_rename.is_some() {
+            *columns = None;
+        } else if let Some(columns) = columns {
+            columns.retain(|column| !left_out.contains(column));
+        }
+        Ok(())
     }
 
     /// Gives an unqualified column its exact spelling; false when nothing of that name is in sight.

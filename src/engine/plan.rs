@@ -14,7 +14,7 @@ use super::{Session, SqlSource, prepare};
 use crate::error::{Error, Result, did_you_mean};
 use crate::hex;
 use crate::hunt::{Hunt, Parameter};
-use crate::lake::{Lake, LakeScanExec};
+use crate::lake::{Lake, LakeScanExec, Table};
 
 /// Columns of a result that have a meaning for all hunts.
 pub const RESERVED: [&str; 5] = [
@@ -68,6 +68,7 @@ impl Session {
             .map_err(wrong)?;
         refuse_unstable(&plan, &source)?;
         check_columns(hunt, plan.schema().as_arrow())?;
+        check_last_seen(hunt, &plan)?;
         let mut tables: Vec<String> = Vec::new();
         for relation in &prepared.relations {
             match lake.views.get(relation) {
@@ -196,6 +197,24 @@ fn check_columns(hunt: &Hunt, schema: &datafusion::arrow::datatypes::Schema) -> 
     Ok(())
 }
 
+/// An aggregate must say `last_seen`: an `event_time` of its own making can lie in any tile.
+fn check_last_seen(hunt: &Hunt, plan: &LogicalPlan) -> Result<()> {
+    let is_aggregate = plan
+        .exists(|node| Ok(matches!(node, LogicalPlan::Aggregate(_))))
+        .unwrap_or(false);
+    if is_aggregate
+        && plan
+            .schema()
+            .field_with_unqualified_name("last_seen")
+            .is_err()
+    {
+        return Err(Error::configuration("an aggregate must return `last_seen`")
+            .in_file(&hunt.path)
+            .hint("`max(event_time) AS last_seen` over all events that contribute; a finding counts in the tile that holds it"));
+    }
+    Ok(())
+}
+
 /// The `{column}` placeholders of a message.
 pub fn placeholders(message: &str) -> Vec<String> {
     let pieces = message.split('{').skip(1);
@@ -218,12 +237,12 @@ fn logic_hash<'a>(
         hasher.update((part.len() as u64).to_le_bytes());
         hasher.update(part.as_bytes());
     };
-    let sql: Vec<_> = hunt
+    // All that follows the front matter: presentation decides no rerun.
+    let body = hunt
         .sql
-        .lines()
-        .filter(|line| !line.trim_start().starts_with("--"))
-        .collect();
-    add(&sql.join("\n"));
+        .split_once("\n-- ---")
+        .map_or(hunt.sql.as_str(), |(_, body)| body);
+    add(body.trim());
     add(&format!("{parameters:?}"));
     add(&lookback.num_microseconds().unwrap_or(i64::MAX).to_string());
     add(&hunt.front_matter.key.join("\0"));
@@ -231,17 +250,26 @@ fn logic_hash<'a>(
         add(relation);
         let Some(view) = lake.views.get(relation) else {
             if let Some(table) = lake.tables.get(relation) {
-                add(&format!("{:?}", table.form.columns));
+                add(&table_text(table));
             }
             continue;
         };
         add(&format!("{:?}", view.schema()));
         for (table, sql) in lake.sources(view) {
             add(&sql.sql);
-            add(&format!("{:?}", table.form.columns));
+            add(&table_text(table));
         }
     }
     hex(&hasher.finalize())
+}
+
+/// What of a table decides what its rows are: columns, clock, identity.
+fn table_text(table: &Table) -> String {
+    let form = &table.form;
+    format!(
+        "{:?} {:?} {:?} {}",
+        form.columns, form.time, form.identity, table.zone
+    )
 }
 
 /// The scans of a plan, from left to right.

@@ -2,7 +2,9 @@
 //!
 //! Data and small questions to it; the walk over the query is `names`' business.
 
-use datafusion::sql::sqlparser::ast::{Expr, Ident, JoinConstraint, JoinOperator, TableAlias};
+use datafusion::sql::sqlparser::ast::{
+    Expr, Ident, JoinConstraint, JoinOperator, ObjectName, ObjectNamePart, TableAlias,
+};
 
 /// Columns of something in FROM; `None` when they cannot be known before planning.
 pub(super) type Columns = Option<Vec<String>>;
@@ -35,6 +37,14 @@ pub(super) fn same(ident: &Ident, name: &str) -> bool {
 pub(super) fn make_exact(ident: &mut Ident, name: &str) {
     name.clone_into(&mut ident.value);
     ident.quote_style = Some('"');
+}
+
+/// The name itself of a name that may be qualified.
+pub(super) fn last_part(name: &mut ObjectName) -> Option<&mut Ident> {
+    match name.0.last_mut()? {
+        ObjectNamePart::Identifier(ident) => Some(ident),
+        ObjectNamePart::Function(_) => None,
+    }
 }
 
 pub(super) fn nested(outer: &[Scope], scope: Scope) -> Vec<Scope> {

@@ -9,14 +9,18 @@ mod args;
 mod base_name;
 mod cache;
 mod capture;
+mod cidr_match;
 mod collect;
 mod collector;
 mod date_diff;
+mod decode_powershell;
 mod documentation;
 mod evidence;
 mod extract_ips;
+mod is_private_ip;
 mod like_match;
 mod matcher;
+mod network;
 mod operators;
 mod parse_int;
 mod parse_time;
@@ -54,8 +58,11 @@ pub const REPLACED: &[(&str, &str)] = &[(
 pub fn all_scalar() -> Vec<ScalarUDF> {
     vec![
         base_name::udf(),
+        cidr_match::udf(),
         date_diff::udf(),
+        decode_powershell::udf(),
         extract_ips::udf(),
+        is_private_ip::udf(),
         like_match::ilike(),
         like_match::like(),
         parse_int::udf(),

@@ -176,6 +176,8 @@ async fn a_literal_pattern_is_compiled_into_the_plan() {
             "regexp_groups",
             r"regexp_groups(c, 'a(?<n>\d+)b')['n'] = '7'",
         ),
+        ("cidr_match", "cidr_match(c, '10.0.0.0/8')"),
+        ("cidr_match", "cidr_match(c, '10.0.0.0' || '/8')"),
     ];
     for (name, condition) in tests {
         let sql = format!("SELECT c FROM {PATHS} WHERE {condition}");
@@ -238,6 +240,14 @@ async fn a_bad_pattern_is_an_error_before_anything_runs() {
         ("SELECT regexp_extract(c, '(?<n>a)', 'm') FROM t", "named n"),
         ("SELECT regexp_groups(c, 'a') FROM t", "no named group"),
         ("SELECT c SIMILAR TO 'a' FROM t", "hint: write ~"),
+        (
+            "SELECT cidr_match(c, '10.0.0.0/33') FROM t",
+            "cidr_match: bad network '10.0.0.0/33': '33' is no prefix from 0 to 32 (hint: write 10.0.0.0/8",
+        ),
+        (
+            "SELECT cidr_match(c, 'ho' || 'st') FROM t",
+            "cidr_match: bad network 'host': 'host' is no address",
+        ),
         (
             "SELECT date_diff('fortnight', now(), now()) FROM t",
             "year, quarter, month",

@@ -9,7 +9,7 @@ use datafusion::arrow::array::{
 };
 
 use super::form::ColumnType;
-use super::row::{Row, RowShape, Slot};
+use super::row::{Row, RowShape, Slot, whole_number};
 
 /// The columns under construction.
 #[derive(Debug)]
@@ -79,9 +79,9 @@ impl Builder {
         match self {
             Self::Text(builder) => {
                 match slot {
-                    Slot::Text(from, to) => builder.append_value(&row.text[from..to]),
-                    Slot::Int(value) => builder.append_value(value.to_string()),
-                    Slot::Float(value) => builder.append_value(value.to_string()),
+                    Slot::Text(from, to) | Slot::Number(from, to) => {
+                        builder.append_value(&row.text[from..to]);
+                    }
                     Slot::Bool(value) => builder.append_value(if value { "true" } else { "false" }),
                     Slot::Missing | Slot::Null | Slot::Conflict => builder.append_null(),
                 }
@@ -89,9 +89,8 @@ impl Builder {
             }
             Self::Int(builder) => {
                 let value = match slot {
-                    Slot::Int(value) => Some(value),
+                    Slot::Number(from, to) => whole_number(&row.text[from..to]),
                     Slot::Text(from, to) => crate::functions::parse_int(&row.text[from..to]),
-                    Slot::Float(value) => whole(value),
                     _ => None,
                 };
                 builder.append_option(value);
@@ -99,31 +98,39 @@ impl Builder {
             }
             Self::Float(builder) => {
                 let value = match slot {
-                    #[expect(clippy::cast_precision_loss, reason = "a float column asks for it")]
-                    Slot::Int(value) => Some(value as f64),
-                    Slot::Float(value) => Some(value),
-                    Slot::Text(from, to) => row.text[from..to].trim().parse().ok(),
+                    Slot::Text(from, to) | Slot::Number(from, to) => {
+                        row.text[from..to].trim().parse().ok()
+                    }
                     _ => None,
                 };
+                let value = value.filter(|value: &f64| value.is_finite());
                 builder.append_option(value);
                 value.is_some() || absent
             }
             Self::Bool(builder) => {
                 let value = match slot {
                     Slot::Bool(value) => Some(value),
-                    Slot::Int(0) => Some(false),
-                    Slot::Int(1) => Some(true),
-                    Slot::Text(from, to) => match row.text[from..to].trim() {
-                        text if text.eq_ignore_ascii_case("true") => Some(true),
-                        text if text.eq_ignore_ascii_case("false") => Some(false),
+                    Slot::Number(from, to) => match &row.text[from..to] {
+                        "0" => Some(false),
+                        "1" => Some(true),
                         _ => None,
                     },
+                    Slot::Text(from, to) => boolean(&row.text[from..to]),
                     _ => None,
                 };
                 builder.append_option(value);
                 value.is_some() || absent
             }
         }
+    }
+}
+
+/// A boolean as text: `true` and `false` in any case, and nothing else.
+pub(super) fn boolean(text: &str) -> Option<bool> {
+    match text.trim() {
+        text if text.eq_ignore_ascii_case("true") => Some(true),
+        text if text.eq_ignore_ascii_case("false") => Some(false),
+        _ => None,
     }
 }
 
@@ -214,6 +221,32 @@ mod tests {
         let (arrays, _) = read(&[column("ProcessId", ColumnType::Int)], &lines);
         let ids = arrays[0].as_primitive::<Int64Type>();
         assert_eq!(ids.iter().collect::<Vec<_>>(), [Some(2), Some(2), Some(3)]);
+    }
+
+    #[test]
+    fn no_value_breaks_a_line_or_loses_a_digit() {
+        let line = r#"{"n": 1e999, "s": "x \ud800", "t": 36893488147419103232123, "u": 1.10, "f": 1e999, "\ud800": 1}"#;
+        let columns = [
+            column("n", ColumnType::Int),
+            column("s", ColumnType::Text),
+            column("t", ColumnType::Text),
+            column("u", ColumnType::Text),
+            column("f", ColumnType::Float),
+        ];
+        let (arrays, conflicts) = read(&columns, &[line]);
+        assert!(arrays[0].is_null(0) && arrays[4].is_null(0));
+        let texts: Vec<_> = (1..4)
+            .map(|column| arrays[column].as_string_view().value(0))
+            .collect();
+        assert_eq!(
+            texts,
+            [
+                "x \u{fffd}\u{fffd}\u{fffd}",
+                "36893488147419103232123",
+                "1.10"
+            ]
+        );
+        assert_eq!(conflicts, [1, 0, 0, 0, 1]);
     }
 
     #[test]

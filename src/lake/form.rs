@@ -127,8 +127,9 @@ pub struct EventTime {
     pub format: TimeFormat,
     /// `None`: the table's timezone.
     pub zone: Option<Tz>,
-    /// Texts of this format sort as their times do, so that statistics of a row group bound them.
-    pub sortable: bool,
+    /// Where texts of this format sort as their times do, give or take this many microseconds: statistics of a row
+    /// group then bound its times.
+    pub text_slack: Option<i64>,
 }
 
 /// A checked [`Identity`]: indices into the form's columns.
@@ -210,8 +211,7 @@ impl Form {
                     column: index(&source.column)?,
                     format: TimeFormat::parse(&source.format)?,
                     zone,
-                    sortable: source.format == "iso8601"
-                        || (source.format.starts_with("%Y-%m-%d") && !source.format.contains("%z")),
+                    text_slack: text_slack(&source.format),
                 })
             })
             .collect::<Result<Vec<_>, String>>()?;
@@ -230,6 +230,19 @@ impl Form {
             time,
             identity,
         })
+    }
+}
+
+/// How far texts of a format can be from sorting as their times do.
+fn text_slack(format: &str) -> Option<i64> {
+    const SECOND: i64 = 1_000_000;
+    match format {
+        // `...:00Z` sorts behind `...:00.5Z`.
+        "%Y-%m-%d %H:%M:%S%.f" | "%Y-%m-%dT%H:%M:%S%.f" | "%Y-%m-%dT%H:%M:%S%.fZ" => Some(SECOND),
+        "%Y-%m-%d %H:%M:%S" | "%Y-%m-%dT%H:%M:%S" | "%Y-%m-%dT%H:%M:%SZ" => Some(0),
+        // Any text may bring an offset of its own, of up to 14 hours, and a day may be written with a blank or a T.
+        "iso8601" => Some(48 * 3600 * SECOND),
+        _ => None,
     }
 }
 

@@ -58,6 +58,10 @@ pub fn read(
     report: &mut FileReport,
     sink: &mut dyn FnMut(Block, &mut FileReport) -> bool,
 ) {
+    if file.object.size == 0 {
+        // Nothing is no broken gzip.
+        return;
+    }
     let counted = Counted {
         reader,
         progress: Arc::clone(progress),
@@ -89,10 +93,9 @@ pub fn read(
                 break;
             }
         };
-        let mut bytes = line.bytes;
-        if line.number == 1 {
-            bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
-        }
+        // At the start of a file, and of every file that was appended to it.
+        let bytes = line.bytes;
+        let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
         if line.too_long.is_none() && bytes.iter().all(u8::is_ascii_whitespace) {
             continue;
         }
@@ -196,7 +199,7 @@ fn event_time(plan: &DecodePlan, row: &Row) -> Option<i64> {
         let text = row.text_of(plan.slot_of(source.column))?;
         source
             .format
-            .parse_text(&text, source.zone.unwrap_or(plan.table.zone))
+            .parse_text(text, source.zone.unwrap_or(plan.table.zone))
     })
 }
 
@@ -207,12 +210,7 @@ fn record_identity(plan: &DecodePlan, row: &Row, micros: i64, line: &[u8]) -> u1
         let channel = columns
             .channel
             .and_then(|channel| row.text_of(plan.slot_of(channel)));
-        identity(
-            &host,
-            channel.as_deref().unwrap_or_default(),
-            record,
-            micros,
-        )
+        identity(host, channel.unwrap_or_default(), record, micros)
     });
     by_number.unwrap_or_else(|| content_identity(line))
 }

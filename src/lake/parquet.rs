@@ -6,11 +6,15 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use chrono::{DateTime, TimeZone};
+use chrono_tz::Tz;
 use datafusion::arrow::array::{
     Array, ArrayRef, AsArray, BooleanArray, Int64Array, RecordBatch, new_null_array,
 };
-use datafusion::arrow::compute::cast;
-use datafusion::arrow::datatypes::{DataType, Int64Type, TimeUnit, TimestampMicrosecondType};
+use datafusion::arrow::compute::{can_cast_types, cast};
+use datafusion::arrow::datatypes::{
+    DataType, Float64Type, Int64Type, TimeUnit, TimestampMicrosecondType,
+};
 use datafusion::parquet::arrow::ProjectionMask;
 use datafusion::parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
 use datafusion::parquet::arrow::async_reader::ParquetRecordBatchStreamBuilder;
@@ -19,7 +23,7 @@ use datafusion::parquet::file::statistics::Statistics;
 use futures::StreamExt;
 use tokio::runtime::Handle;
 
-use super::columns::whole;
+use super::columns::{boolean, whole};
 use super::consumer::filter_block;
 use super::decoded::{BLOCK_ROWS, Block, DecodePlan, content_identity, identity};
 use super::file_report::{FileReport, Progress};
@@ -28,6 +32,9 @@ use super::object_reader::ObjectReader;
 use super::quarantine::BadRecord;
 use super::table::DataFile;
 use crate::functions::parse_int;
+
+/// A day in microseconds.
+const DAY: i64 = 86_400_000_000;
 
 /// Reads a file and gives its rows block by block to `sink`, which answers whether it wants more.
 pub fn read(
@@ -107,31 +114,39 @@ pub fn read(
     }
 }
 
-/// For each wanted column of the form the index of the file's leaf that holds it: first in schema order whose dotted
-/// path is the same but for case.
+/// For each wanted column of the form the index of the file's leaf that holds it: the one spelled as the form spells it,
+/// else the first that differs only in case.
 fn leaves(plan: &DecodePlan, metadata: &ArrowReaderMetadata) -> Vec<Option<usize>> {
     let schema = metadata.parquet_schema();
+    let path_of = |leaf: usize| schema.column(leaf).path().string();
     plan.form_columns
         .iter()
         .map(|column| {
-            let path = plan.table.form.columns[*column].path.to_lowercase();
-            (0..schema.num_columns())
-                .find(|leaf| schema.column(*leaf).path().string().to_lowercase() == path)
+            let path = &plan.table.form.columns[*column].path;
+            let mut all = 0..schema.num_columns();
+            let exact = all.clone().find(|leaf| path_of(*leaf) == *path);
+            exact.or_else(|| all.find(|leaf| path_of(*leaf).to_lowercase() == path.to_lowercase()))
         })
         .collect()
+}
+
+/// Where a name is among fields: spelled so, else but for case.
+fn position<'a>(names: impl Iterator<Item = &'a String> + Clone, name: &str) -> Option<usize> {
+    let exact = names.clone().position(|other| other == name);
+    exact.or_else(|| {
+        let mut names = names;
+        names.position(|other| other.to_lowercase() == name.to_lowercase())
+    })
 }
 
 /// The array at a dotted path of a batch, whatever its case; a NULL struct makes its children NULL.
 fn array_at(batch: &RecordBatch, path: &str) -> Option<ArrayRef> {
     let mut parts = path.split('.');
     let first = parts.next()?;
+    let schema = batch.schema();
     let flat = |name: &str| {
-        let position = batch
-            .schema()
-            .fields()
-            .iter()
-            .position(|field| field.name().to_lowercase() == name.to_lowercase());
-        position.map(|position| Arc::clone(batch.column(position)))
+        let names = schema.fields().iter().map(|field| field.name());
+        position(names, name).map(|position| Arc::clone(batch.column(position)))
     };
     // A flat column may have a dotted name.
     if let Some(array) = flat(path) {
@@ -140,10 +155,7 @@ fn array_at(batch: &RecordBatch, path: &str) -> Option<ArrayRef> {
     let mut array = flat(first)?;
     for part in parts {
         let parent = array.as_struct_opt()?;
-        let position = parent
-            .fields()
-            .iter()
-            .position(|field| field.name().to_lowercase() == part.to_lowercase())?;
+        let position = position(parent.fields().iter().map(|field| field.name()), part)?;
         let child = Arc::clone(parent.column(position));
         array = match parent.nulls() {
             Some(nulls) => {
@@ -198,28 +210,26 @@ fn time_range(
                 ParquetUnit::MICROS => Some(value),
                 ParquetUnit::NANOS => Some(value.div_euclid(1000)),
             };
-            Some((micros(*values.min_opt()?)?, micros(*values.max_opt()?)?))
+            // A local time is within a day of UTC.
+            let slack = if time.is_adjusted_to_u_t_c { 0 } else { DAY };
+            Some((
+                micros(*values.min_opt()?)? - slack,
+                micros(*values.max_opt()?)? + slack,
+            ))
         }
         (Statistics::ByteArray(values), _) => {
-            // Text sorts as time only when it starts with the year, is cut nowhere, and has no offset of its own.
-            if !source.sortable || !values.max_is_exact() || !values.min_is_exact() {
-                return None;
-            }
-            let oldest = std::str::from_utf8(values.min_opt()?.data()).ok()?;
-            let newest = std::str::from_utf8(values.max_opt()?.data()).ok()?;
-            let offset = |text: &str| text.get(10..).is_none_or(|time| time.contains(['+', '-']));
-            let separators = (oldest.as_bytes().get(10), newest.as_bytes().get(10));
-            if offset(oldest) || offset(newest) || separators.0 != separators.1 {
+            if !values.max_is_exact() || !values.min_is_exact() {
                 return None;
             }
             let zone = source.zone.unwrap_or(plan.table.zone);
-            let micros = |text| source.format.parse_text(text, zone);
-            // The hour that a clock repeats in autumn does not sort: two hours of slack where there are such clocks.
-            let slack = if zone == chrono_tz::Tz::UTC {
-                0
-            } else {
-                7_200_000_000
+            // The hour that a clock repeats in autumn does not sort.
+            let slack = source.text_slack? + if zone == Tz::UTC { 0 } else { DAY };
+            let micros = |bytes: &[u8]| {
+                source
+                    .format
+                    .parse_text(std::str::from_utf8(bytes).ok()?, zone)
             };
+            let (oldest, newest) = (values.min_opt()?.data(), values.max_opt()?.data());
             Some((micros(oldest)? - slack, micros(newest)? + slack))
         }
         _ => None,
@@ -355,14 +365,8 @@ fn event_times(
             array.data_type(),
             DataType::Timestamp(..) | DataType::Date32 | DataType::Date64
         ) {
-            let micros = cast(
-                array,
-                &DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
-            )?;
-            for (time, found) in times
-                .iter_mut()
-                .zip(micros.as_primitive::<TimestampMicrosecondType>())
-            {
+            let zone = source.zone.unwrap_or(plan.table.zone);
+            for (time, found) in times.iter_mut().zip(timestamps(array, zone)?) {
                 *time = time.or(found);
             }
             continue;
@@ -376,6 +380,44 @@ fn event_times(
         }
     }
     Ok(times)
+}
+
+/// Microseconds of a timestamp or date column. One without a zone is local time, as texts without one are.
+fn timestamps(array: &ArrayRef, zone: Tz) -> datafusion::error::Result<Vec<Option<i64>>> {
+    if zone == Tz::UTC || matches!(array.data_type(), DataType::Timestamp(_, Some(_))) {
+        let micros = cast(
+            array,
+            &DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
+        )?;
+        return Ok(micros
+            .as_primitive::<TimestampMicrosecondType>()
+            .iter()
+            .collect());
+    }
+    let micros = cast(array, &DataType::Timestamp(TimeUnit::Microsecond, None))?;
+    let local = |micros| {
+        let clock = DateTime::from_timestamp_micros(micros)?.naive_utc();
+        Some(
+            zone.from_local_datetime(&clock)
+                .earliest()?
+                .timestamp_micros(),
+        )
+    };
+    let micros = micros.as_primitive::<TimestampMicrosecondType>().iter();
+    Ok(micros.map(|micros| micros.and_then(local)).collect())
+}
+
+fn each_text<T>(
+    array: &ArrayRef,
+    read: fn(&str) -> Option<T>,
+) -> datafusion::error::Result<impl Iterator<Item = Option<T>>> {
+    let texts = cast(array, &DataType::Utf8View)?;
+    let texts: Vec<_> = texts
+        .as_string_view()
+        .iter()
+        .map(|text| text.and_then(read))
+        .collect();
+    Ok(texts.into_iter())
 }
 
 /// A column as its declared type, and how many values did not fit and became NULL.
@@ -396,28 +438,31 @@ fn convert(
         _ if nested => new_null_array(&column_type.arrow(), array.len()),
         ColumnType::Text | ColumnType::Json => cast(array, &DataType::Utf8View)?,
         ColumnType::Int if is_text => {
-            let texts = cast(array, &DataType::Utf8View)?;
-            Arc::new(
-                texts
-                    .as_string_view()
-                    .iter()
-                    .map(|text| text.and_then(parse_int))
-                    .collect::<Int64Array>(),
-            )
+            Arc::new(each_text(array, parse_int)?.collect::<Int64Array>())
         }
-        ColumnType::Int if array.data_type().is_floating() => {
+        ColumnType::Bool if is_text => {
+            Arc::new(each_text(array, boolean)?.collect::<BooleanArray>())
+        }
+        ColumnType::Int if array.data_type().is_floating() || array.data_type().is_decimal() => {
             let floats = cast(array, &DataType::Float64)?;
-            let floats = floats.as_primitive::<datafusion::arrow::datatypes::Float64Type>();
+            let floats = floats.as_primitive::<Float64Type>().iter();
             Arc::new(
                 floats
-                    .iter()
                     .map(|value| value.and_then(whole))
                     .collect::<Int64Array>(),
             )
         }
-        other if datafusion::arrow::compute::can_cast_types(array.data_type(), &other.arrow()) => {
-            cast(array, &other.arrow())?
+        ColumnType::Bool if array.data_type().is_numeric() => {
+            let numbers = cast(array, &DataType::Float64)?;
+            let numbers = numbers.as_primitive::<Float64Type>().iter();
+            let flag = |value| match value {
+                Some(0.0) => Some(false),
+                Some(1.0) => Some(true),
+                _ => None,
+            };
+            Arc::new(numbers.map(flag).collect::<BooleanArray>())
         }
+        other if can_cast_types(array.data_type(), &other.arrow()) => cast(array, &other.arrow())?,
         other => new_null_array(&other.arrow(), array.len()),
     };
     let empty = if is_text && !matches!(column_type, ColumnType::Text | ColumnType::Json) {

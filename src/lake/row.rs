@@ -3,10 +3,11 @@
 //! A line fills scratch slots first and reaches the columns only when it is whole, so that a broken line leaves nothing
 //! behind. Knows nothing of files and times.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fmt;
 
-use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::form::{ColumnType, FormColumn};
@@ -37,8 +38,8 @@ pub(super) enum Slot {
     Null,
     /// A range of the row's text.
     Text(usize, usize),
-    Int(i64),
-    Float(f64),
+    /// A number as it is written: no digit is lost before the column's type is known.
+    Number(usize, usize),
     Bool(bool),
     /// A value that no scalar type can hold.
     Conflict,
@@ -136,11 +137,9 @@ impl Row {
     }
 
     /// The text of a slot, for clock and identity: numbers as they are written.
-    pub fn text_of(&self, slot: usize) -> Option<std::borrow::Cow<'_, str>> {
+    pub fn text_of(&self, slot: usize) -> Option<&str> {
         match self.slots[slot] {
-            Slot::Text(from, to) => Some(self.text[from..to].into()),
-            Slot::Int(value) => Some(value.to_string().into()),
-            Slot::Float(value) => Some(value.to_string().into()),
+            Slot::Text(from, to) | Slot::Number(from, to) => Some(&self.text[from..to]),
             _ => None,
         }
     }
@@ -148,7 +147,7 @@ impl Row {
     /// The whole number of a slot, written as a number or as text.
     pub fn int_of(&self, slot: usize) -> Option<i64> {
         match self.slots[slot] {
-            Slot::Int(value) => Some(value),
+            Slot::Number(from, to) => whole_number(&self.text[from..to]),
             Slot::Text(from, to) => crate::functions::parse_int(&self.text[from..to]),
             _ => None,
         }
@@ -165,9 +164,14 @@ impl Row {
     }
 
     fn set_text(&mut self, slot: usize, text: &str, exact: bool) {
+        let (from, to) = self.keep(text);
+        self.set(slot, Slot::Text(from, to), exact);
+    }
+
+    fn keep(&mut self, text: &str) -> (usize, usize) {
         let from = self.text.len();
         self.text.push_str(text);
-        self.set(slot, Slot::Text(from, self.text.len()), exact);
+        (from, self.text.len())
     }
 
     fn child(&mut self, shape: &RowShape, node: usize, key: &str) -> Option<Child> {
@@ -240,7 +244,8 @@ struct KeySeed<'s> {
 impl<'de> DeserializeSeed<'de> for KeySeed<'_> {
     type Value = Option<Child>;
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
-        deserializer.deserialize_str(self)
+        // As bytes: a lone surrogate in a key is no reason to lose the event.
+        deserializer.deserialize_bytes(self)
     }
 }
 
@@ -249,8 +254,9 @@ impl Visitor<'_> for KeySeed<'_> {
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a key")
     }
-    fn visit_str<E>(self, key: &str) -> Result<Self::Value, E> {
-        Ok(self.row.child(self.shape, self.node, key))
+    fn visit_bytes<E>(self, key: &[u8]) -> Result<Self::Value, E> {
+        let key = String::from_utf8_lossy(key);
+        Ok(self.row.child(self.shape, self.node, &key))
     }
 }
 
@@ -263,79 +269,77 @@ struct ValueSeed<'s> {
 
 impl<'de> DeserializeSeed<'de> for ValueSeed<'_> {
     type Value = ();
+    /// Every value is first taken whole, wanted or not: which lines are broken does not depend on the columns that are
+    /// read, and no number or text is judged before its column's type is known.
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        match self.shape.nodes[self.node].slot {
-            Some(slot) if self.shape.types[slot] == ColumnType::Json => {
-                let raw: &RawValue = serde::Deserialize::deserialize(deserializer)?;
-                let text = raw.get();
-                match serde_json::from_str::<String>(text) {
-                    Ok(content) => self.row.set_text(slot, &content, self.exact),
-                    Err(_) if text == "null" => self.row.set(slot, Slot::Null, self.exact),
-                    Err(_) => self.row.set_text(slot, text, self.exact),
-                }
-                Ok(())
-            }
-            _ => deserializer.deserialize_any(self),
-        }
+        let raw: &RawValue = serde::Deserialize::deserialize(deserializer)?;
+        self.read(raw.get());
+        Ok(())
     }
 }
 
 impl ValueSeed<'_> {
-    fn put(self, value: Slot) {
-        if let Some(slot) = self.shape.nodes[self.node].slot {
-            self.row.set(slot, value, self.exact);
+    fn read(self, raw: &str) {
+        let Self {
+            shape,
+            row,
+            node,
+            exact,
+        } = self;
+        let is_object = raw.starts_with('{');
+        if let Some(slot) = shape.nodes[node].slot {
+            let as_json = shape.types[slot] == ColumnType::Json;
+            match raw.as_bytes().first() {
+                Some(b'"') => row.set_text(slot, &string(raw), exact),
+                Some(b'n') | None => row.set(slot, Slot::Null, exact),
+                _ if as_json => row.set_text(slot, raw, exact),
+                Some(b't') => row.set(slot, Slot::Bool(true), exact),
+                Some(b'f') => row.set(slot, Slot::Bool(false), exact),
+                Some(b'{' | b'[') => row.set(slot, Slot::Conflict, exact),
+                Some(_) => {
+                    let (from, to) = row.keep(raw);
+                    row.set(slot, Slot::Number(from, to), exact);
+                }
+            }
+        }
+        if is_object && !shape.nodes[node].children.is_empty() {
+            let mut deserializer = serde_json::Deserializer::from_str(raw);
+            // It has been parsed once as a whole: what is nested deeper than serde_json goes stays NULL.
+            let _ = ObjectSeed { shape, row, node }.deserialize(&mut deserializer);
         }
     }
 }
 
-impl<'de> Visitor<'de> for ValueSeed<'_> {
-    type Value = ();
+/// The content of a JSON string. A lone surrogate, which attackers can write into any field, becomes U+FFFD for each of its bytes.
+fn string(raw: &str) -> Cow<'_, str> {
+    let inner = &raw[1..raw.len() - 1];
+    if !inner.contains('\\') {
+        return Cow::Borrowed(inner);
+    }
+    let mut deserializer = serde_json::Deserializer::from_str(raw);
+    deserializer
+        .deserialize_bytes(Bytes)
+        .map_or(Cow::Borrowed(inner), Cow::Owned)
+}
+
+/// Takes a JSON string as bytes, in which a lone surrogate is three bytes that are no UTF-8.
+struct Bytes;
+
+impl Visitor<'_> for Bytes {
+    type Value = String;
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a JSON value")
+        f.write_str("a JSON string")
     }
-    fn visit_str<E>(self, text: &str) -> Result<(), E> {
-        if let Some(slot) = self.shape.nodes[self.node].slot {
-            self.row.set_text(slot, text, self.exact);
-        }
-        Ok(())
+    fn visit_bytes<E>(self, bytes: &[u8]) -> Result<String, E> {
+        Ok(String::from_utf8_lossy(bytes).into_owned())
     }
-    fn visit_i64<E>(self, value: i64) -> Result<(), E> {
-        self.put(Slot::Int(value));
-        Ok(())
-    }
-    fn visit_u64<E>(self, value: u64) -> Result<(), E> {
-        match (i64::try_from(value), self.shape.nodes[self.node].slot) {
-            (Ok(value), _) => self.put(Slot::Int(value)),
-            // Beyond Int64 only a text column can hold it exactly.
-            (Err(_), Some(slot)) => self.row.set_text(slot, &value.to_string(), self.exact),
-            (Err(_), None) => {}
-        }
-        Ok(())
-    }
-    fn visit_f64<E>(self, value: f64) -> Result<(), E> {
-        self.put(Slot::Float(value));
-        Ok(())
-    }
-    fn visit_bool<E>(self, value: bool) -> Result<(), E> {
-        self.put(Slot::Bool(value));
-        Ok(())
-    }
-    fn visit_unit<E>(self) -> Result<(), E> {
-        self.put(Slot::Null);
-        Ok(())
-    }
-    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<(), A::Error> {
-        let node = &self.shape.nodes[self.node];
-        if let Some(slot) = node.slot {
-            self.row.set(slot, Slot::Conflict, self.exact);
-        }
-        visit_object(self.shape, self.row, self.node, map)
-    }
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
-        self.put(Slot::Conflict);
-        while seq.next_element::<IgnoredAny>()?.is_some() {}
-        Ok(())
-    }
+}
+
+/// A JSON number as `i64`: `4688`, and `4688.0`, but nothing that has a fraction or does not fit.
+pub(super) fn whole_number(text: &str) -> Option<i64> {
+    text.parse()
+        .ok()
+        .or_else(|| super::columns::whole(text.parse().ok()?))
 }
 
 #[cfg(test)]

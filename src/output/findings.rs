@@ -21,8 +21,8 @@ use crate::time::Window;
 pub struct Findings {
     /// The rows, in a total order of all columns.
     pub rows: RecordBatch,
-    /// More were found than `max_findings`; the first of them were kept.
-    pub truncated: bool,
+    /// Rows of the result without a `last_seen`: they belong to no tile.
+    pub timeless: usize,
 }
 
 /// The column that says when a finding was last seen.
@@ -33,16 +33,11 @@ pub fn last_seen_column(batch: &RecordBatch) -> Option<&Arc<dyn Array>> {
 }
 
 impl Findings {
-    /// Keeps the rows whose `last_seen` (or `event_time`) is in the tile, orders them, and cuts them at `limit`.
+    /// Keeps the rows whose `last_seen` (or `event_time`) is in the tile, and orders them.
     ///
     /// # Errors
     /// When Arrow cannot order a column of the result.
-    pub fn of_tile(
-        schema: &SchemaRef,
-        batches: &[RecordBatch],
-        tile: Window,
-        limit: usize,
-    ) -> Result<Self> {
+    pub fn of_tile(schema: &SchemaRef, batches: &[RecordBatch], tile: Window) -> Result<Self> {
         let all = concat_batches(schema, batches).map_err(|e| arrow(&e))?;
         let times = last_seen_column(&all)
             .ok_or_else(|| Error::failure("the result has neither `last_seen` nor `event_time`"))?;
@@ -50,12 +45,17 @@ impl Findings {
             .map(|row| Some(value::time(times, row).is_some_and(|time| tile.contains(time))))
             .collect();
         let rows = filter_record_batch(&all, &inside).map_err(|e| arrow(&e))?;
-        let rows = in_total_order(&rows)?;
-        let truncated = rows.num_rows() > limit;
         Ok(Self {
-            rows: rows.slice(0, rows.num_rows().min(limit)),
-            truncated,
+            rows: in_total_order(&rows)?,
+            timeless: (0..all.num_rows())
+                .filter(|row| times.is_null(*row))
+                .count(),
         })
+    }
+
+    /// The first rows, at most `limit`, for the file of findings.
+    pub fn first(&self, limit: usize) -> RecordBatch {
+        self.rows.slice(0, self.rows.num_rows().min(limit))
     }
 }
 
@@ -139,7 +139,7 @@ mod tests {
         let other = [batch(&["a"], &[1]), batch(&["a", "b"], &[2, 1])];
         let bytes = |batches: &[RecordBatch]| {
             parquet_bytes(
-                &Findings::of_tile(&batches[0].schema(), batches, tile(), 10)
+                &Findings::of_tile(&batches[0].schema(), batches, tile())
                     .unwrap()
                     .rows,
             )
@@ -151,11 +151,10 @@ mod tests {
     #[test]
     fn only_what_was_last_seen_in_the_tile_counts() {
         let rows = [batch(&["before", "in", "end"], &[-1, 0, 1_000_000])];
-        let findings = Findings::of_tile(&rows[0].schema(), &rows, tile(), 10).unwrap();
+        let findings = Findings::of_tile(&rows[0].schema(), &rows, tile()).unwrap();
         assert_eq!(findings.rows.num_rows(), 1);
-        assert!(!findings.truncated);
         let many = [batch(&["a", "b", "c"], &[0, 0, 0])];
-        let findings = Findings::of_tile(&many[0].schema(), &many, tile(), 2).unwrap();
-        assert_eq!((findings.rows.num_rows(), findings.truncated), (2, true));
+        let findings = Findings::of_tile(&many[0].schema(), &many, tile()).unwrap();
+        assert_eq!(findings.first(2).num_rows(), 2);
     }
 }

@@ -116,7 +116,7 @@ async fn run(
         }
     }
     let outcome = outcomes.into_iter().next().ok_or("the hunt did not run")?;
-    let findings = Findings::of_tile(&schema, &outcome.rows?, window, usize::MAX)?;
+    let findings = Findings::of_tile(&schema, &outcome.rows?, window)?;
     Ok((0..findings.rows.num_rows())
         .map(|row| finding(&findings.rows, row))
         .collect())

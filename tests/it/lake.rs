@@ -131,7 +131,11 @@ fn names_of_files_may_hold_anything() {
     let table =
         OneTable::new(&format!("format: parquet, {DAYS}").replace("day={time:%Y-%m-%d}/", ""));
     for name in names {
-        parquet(&table, &format!("{name}.parquet"), &[("2026-01-01", 1)]);
+        parquet(
+            &table,
+            &format!("{name}.parquet"),
+            &[("2026-01-01T00:00:00Z", 1)],
+        );
     }
     let (numbers, report) = table.numbers("SELECT count(*) AS a FROM t");
     let lost: Vec<_> = report
@@ -280,7 +284,7 @@ fn the_same_record_delivered_twice_is_one() {
     ");
 }
 
-const DAYS: &str = "schema: {at: text, n: int, late: text}, time: [{column: at, format: iso8601}], layout: \"day={time:%Y-%m-%d}/**\"";
+const DAYS: &str = "schema: {at: text, n: int, late: text}, time: [{column: at, format: \"%Y-%m-%dT%H:%M:%SZ\"}], layout: \"day={time:%Y-%m-%d}/**\"";
 
 fn parquet(table: &OneTable, path: &str, rows: &[(&str, i64)]) {
     let columns: Vec<(&str, ArrayRef)> = vec![

@@ -25,7 +25,7 @@
 -- response:
 --   - Find what ran on the host that the command line names, at the same time.
 --   - Ask whether the user administers that host.
--- entities: {host: dest, user: user}
+-- entities: {host: host_name, user: known_user}
 -- key: [dest, user, process]
 -- risk: {score: 36, message: "A wmic.exe process {process_name} contain node commandline {process} in host {dest}"}
 -- ---
@@ -37,6 +37,9 @@ SELECT
   coalesce(command_line, 'null') AS process,
   coalesce(CAST(process_id AS VARCHAR), 'null') AS process_id,
   coalesce(CAST(parent_process_id AS VARCHAR), 'null') AS parent_process_id,
+  -- The text `null` is nobody: entities are the hosts and users that are known.
+  max(host_name) AS host_name,
+  max("user") AS known_user,
   min(event_time) AS first_seen,
   max(event_time) AS last_seen,
   count(*) AS event_count,

@@ -27,7 +27,7 @@
 -- lookback: 3h
 -- params: {min_commands: 2, min_processes: 2}
 -- entities: {host: host_name, user: users}
--- key: [host_id, session_key]
+-- key: [session_key]
 -- risk: {score: 64, message: "{total_commands} commands through {redirect_file} on {host_name}"}
 -- ---
 WITH redirected AS (
@@ -44,11 +44,11 @@ WITH redirected AS (
   )
 )
 SELECT
-  host_id,
+  min(host_id) AS host_id,
   max(host_name) AS host_name,
   min(session['file']) AS redirect_file,
-  -- Windows does not tell files apart by case.
-  lower(session['file']) AS session_key,
+  -- Neither hosts nor files are told apart by case; two sensors may spell them differently.
+  lower(concat(host_id, ' ', session['file'])) AS session_key,
   -- wmiexec names the file after the time it was started, on the attacker's clock; dcomexec keeps five digits of it.
   max(CASE WHEN session['started'] ~ '^\d{10}' THEN parse_time(session['started'], 'unix_s') END) AS tool_started,
   count(DISTINCT session['command']) AS total_commands,
@@ -60,6 +60,6 @@ SELECT
   count(*) AS event_count,
   evidence(_table, _file, _row) AS evidence
 FROM redirected
-GROUP BY host_id, lower(session['file'])
+GROUP BY lower(concat(host_id, ' ', session['file']))
 HAVING count(DISTINCT session['command']) >= $min_commands
    AND greatest(count(DISTINCT process_id), count(DISTINCT process_guid)) >= $min_processes
