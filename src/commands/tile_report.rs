@@ -4,10 +4,12 @@
 
 use std::collections::BTreeMap;
 
+use chrono::DateTime;
+
 use crate::engine::TableScan;
 use crate::error::{Error, Result};
 use crate::hunt::Hunt;
-use crate::lake::FileReport;
+use crate::lake::{BadRecord, FileReport};
 use crate::output::Alert;
 use crate::output::ledger::{ObjectRecord, TableRecord};
 use crate::report::{AlertReport, Entity, EvidenceRow, LostFile, TableReport};
@@ -51,8 +53,28 @@ pub(super) fn alert_report(hunt: &Hunt, alert: &Alert, repeat: bool) -> AlertRep
     }
 }
 
-/// Bad records belong to the tile of their file's own time, so that neighbours do not report them again. A look off the
-/// grid has no neighbours: it reports every file of its time.
+/// The bad records of a file that belong to a tile, so that neighbours do not report them again: those of files whose
+/// path starts in it, or, where the path says nothing, those that stand behind a record of its time. A look off the grid
+/// has no neighbours: it reports every file of its time.
+fn bad_records(file: &FileReport, window: Window, is_exploratory: bool) -> Vec<&BadRecord> {
+    if !belongs(file, window, is_exploratory) {
+        return Vec::new();
+    }
+    if file.path_time.is_none() {
+        let inside = |bad: &&BadRecord| {
+            let near = bad
+                .near
+                .or(file.oldest)
+                .and_then(DateTime::from_timestamp_micros);
+            // A file without one good record says nothing of its time.
+            near.is_none_or(|near| window.contains(near))
+        };
+        return file.bad_records.iter().filter(inside).collect();
+    }
+    file.bad_records.iter().collect()
+}
+
+/// Whether a file's path says that it is this tile's; a path without a time may be any tile's.
 fn belongs(file: &FileReport, window: Window, is_exploratory: bool) -> bool {
     file.path_time.is_none_or(|time| {
         if is_exploratory {
@@ -63,26 +85,45 @@ fn belongs(file: &FileReport, window: Window, is_exploratory: bool) -> bool {
     })
 }
 
+/// How many bad records of a file belong to a tile; those that were not kept go with the others.
+fn bad_count(file: &FileReport, window: Window, is_exploratory: bool) -> u64 {
+    let belonging = bad_records(file, window, is_exploratory).len() as u64;
+    let unkept = file.rejected - file.bad_records.len() as u64;
+    belonging + if belonging > 0 { unkept } else { 0 }
+}
+
+/// The quarantine file of a table: one JSON object a line.
+///
+/// # Errors
+/// When a record cannot be written as JSON, which would be a bug.
 pub(super) fn quarantine(
     scan: &TableScan,
     tile: Window,
     is_exploratory: bool,
 ) -> Result<Option<Vec<u8>>> {
     let mut bytes = Vec::new();
-    for file in scan
-        .files
-        .iter()
-        .filter(|file| belongs(file, tile, is_exploratory))
-    {
-        for bad in &file.bad_records {
-            serde_json::to_writer(&mut bytes, bad)
-                .map_err(|error| Error::failure(error.to_string()))?;
-            bytes.push(b'\n');
+    let mut add = |value: &serde_json::Value| {
+        bytes.extend(value.to_string().into_bytes());
+        bytes.push(b'\n');
+    };
+    for file in &scan.files {
+        let path = &file.object.path;
+        let records = bad_records(file, tile, is_exploratory);
+        for bad in &records {
+            add(&serde_json::to_value(bad).map_err(|error| Error::failure(error.to_string()))?);
         }
-        if let Some(reason) = &file.lost {
-            let lost = serde_json::json!({"file": file.object.path, "line": 0, "offset": 0, "reason": "lost", "detail": reason});
-            bytes.extend(lost.to_string().into_bytes());
-            bytes.push(b'\n');
+        let unkept = file.rejected - file.bad_records.len() as u64;
+        if unkept > 0 && !records.is_empty() {
+            add(
+                &serde_json::json!({"file": path, "reason": "more", "detail": format!("{unkept} more bad records")}),
+            );
+        }
+        if let Some(reason) = &file.lost
+            && belongs(file, tile, is_exploratory)
+        {
+            add(
+                &serde_json::json!({"file": path, "line": 0, "offset": 0, "reason": "lost", "detail": reason}),
+            );
         }
     }
     Ok((!bytes.is_empty()).then_some(bytes))
@@ -136,8 +177,7 @@ pub(super) fn table_report(
         quarantined: scan
             .files
             .iter()
-            .filter(|file| belongs(file, tile, is_exploratory))
-            .map(|file| file.rejected)
+            .map(|file| bad_count(file, tile, is_exploratory))
             .sum(),
         type_conflicts,
         no_data: rows_in_window == 0,

@@ -44,6 +44,8 @@ pub struct FileReport {
     pub oldest: Option<i64>,
     /// Newest event time seen, microseconds.
     pub newest: Option<i64>,
+    /// Event time of the record that was read last.
+    pub(super) last: Option<i64>,
     /// Why the file, or the rest of it, could not be read.
     pub lost: Option<String>,
     /// Parquet row groups that were read.
@@ -66,6 +68,7 @@ impl FileReport {
             conflicts: BTreeMap::new(),
             oldest: None,
             newest: None,
+            last: None,
             lost: None,
             row_groups_read: 0,
             row_groups_pruned: 0,
@@ -74,12 +77,14 @@ impl FileReport {
     }
 
     pub(super) fn saw(&mut self, micros: i64) {
+        self.last = Some(micros);
         self.oldest = Some(self.oldest.map_or(micros, |oldest| oldest.min(micros)));
         self.newest = Some(self.newest.map_or(micros, |newest| newest.max(micros)));
     }
 
-    pub(super) fn reject(&mut self, bad: BadRecord) {
+    pub(super) fn reject(&mut self, mut bad: BadRecord) {
         self.rejected += 1;
+        bad.near = self.last;
         if self.bad_records.len() < KEPT_RECORDS {
             self.bad_records.push(bad);
         }

@@ -285,6 +285,7 @@ fn block(
             reason: "no_time",
             detail: plan.no_time_detail(),
             length: 0,
+            near: None,
             text: None,
             base64: None,
         });

@@ -24,6 +24,9 @@ pub struct BadRecord {
     pub detail: String,
     /// Bytes of the record, all of them.
     pub length: u64,
+    /// Time of the good record before it, microseconds: when it probably happened.
+    #[serde(skip)]
+    pub near: Option<i64>,
     /// The record's text, where it is UTF-8; its first 64 KiB.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub text: Option<String>,
@@ -59,6 +62,7 @@ impl BadRecord {
             reason,
             detail: detail.into(),
             length: bytes.len() as u64,
+            near: None,
             text,
             base64,
         }

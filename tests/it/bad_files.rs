@@ -206,3 +206,38 @@ fn a_few_bad_lines_are_put_aside_with_their_place() {
     assert_eq!(records[3]["base64"], "//57fQ==");
     assert_eq!(records[3]["length"], 4);
 }
+
+#[test]
+fn a_bad_line_belongs_to_the_tile_of_its_neighbours() {
+    // The paths say nothing of time: every tile reads the file, one of them reports the line.
+    let workspace = Workspace::with_one_table();
+    workspace.write(
+        "lake/lake.yaml",
+        LAKE.replace("day={time:%Y-%m-%d}/**", "**"),
+    );
+    let first = event_at("2026-01-01 10:00:00.000", 501, "first");
+    let second = event_at("2026-01-02 10:00:00.000", 502, "second");
+    let lines = format!("rubbish 1\n{first}rubbish 2\n{second}rubbish 3\n");
+    workspace.write("lake/events/day=2026-01-01/good.ndjson", lines);
+    let range = [
+        "--from",
+        "2026-01-01",
+        "--to",
+        "2026-01-03",
+        "--at",
+        "2026-01-05",
+    ];
+    workspace.succeed(&[&RUN[..], &range].concat());
+    let read = |day: &str, stem: &str| {
+        let path = format!("out/quarantine/job=night/date={day}/table=events/{stem}.ndjson");
+        fs::read_to_string(workspace.path(&path)).unwrap()
+    };
+    let first = read("2026-01-01", "20260101T000000Z_20260102T000000Z");
+    let second = read("2026-01-02", "20260102T000000Z_20260103T000000Z");
+    assert_eq!(
+        (first.lines().count(), second.lines().count()),
+        (2, 1),
+        "{first}{second}"
+    );
+    assert!(second.contains("rubbish 3"), "{second}");
+}
