@@ -120,7 +120,12 @@ impl ScalarUDFImpl for TextPredicate {
     fn coerce_types(&self, types: &[DataType]) -> Result<Vec<DataType>> {
         args::check_count(self.kind.name, self.kind.syntax, types.len(), 2..=3)?;
         let mut coerced = vec![
-            args::coerce_text(self.kind.name, "text", &types[0])?,
+            // Numbers and booleans are matched as their text, as in any SIEM: `process_id LIKE '4%'`.
+            if types[0].is_numeric() || types[0] == DataType::Boolean {
+                DataType::Utf8View
+            } else {
+                args::coerce_text(self.kind.name, "text", &types[0])?
+            },
             args::coerce_text(self.kind.name, "pattern", &types[1])?,
         ];
         if let Some(option) = types.get(2) {
