@@ -181,6 +181,10 @@ fn compact(column: &ArrayRef, filtered: bool) -> ArrayRef {
 }
 
 /// Drops later copies of records that a consumer has had before.
+///
+/// It sees what the consumer's filters let through, so that it holds identities of survivors and not of all rows. Copies
+/// of a record are the same record, so this is the same as dropping them first; where a copy says something else than
+/// the first, the first copy that the filters let through counts, and none is lost.
 #[derive(Debug, Default)]
 pub struct Deduplicator {
     seen: HashSet<u128>,
