@@ -205,6 +205,26 @@ fn time_of_day(bytes: &mut &[u8], date: NaiveDate, fraction: bool) -> Option<Nai
     take_byte(bytes, b":")?;
     let minute = digits(bytes, 2)?;
     take_byte(bytes, b":")?;
+    seconds(bytes, date, (hour, minute), fraction)
+}
+
+/// ISO 8601 may leave the seconds out.
+fn iso_time_of_day(bytes: &mut &[u8], date: NaiveDate) -> Option<NaiveDateTime> {
+    let hour = digits(bytes, 2)?;
+    take_byte(bytes, b":")?;
+    let minute = digits(bytes, 2)?;
+    if take_byte(bytes, b":").is_none() {
+        return date.and_hms_opt(hour, minute, 0);
+    }
+    seconds(bytes, date, (hour, minute), true)
+}
+
+fn seconds(
+    bytes: &mut &[u8],
+    date: NaiveDate,
+    (hour, minute): (u32, u32),
+    fraction: bool,
+) -> Option<NaiveDateTime> {
     let second = digits(bytes, 2)?;
     let mut micros = 0;
     if fraction && take_byte(bytes, b".,").is_some() {
@@ -243,7 +263,7 @@ fn iso8601(text: &str, zone: Tz) -> Option<i64> {
         return in_zone(date.and_hms_opt(0, 0, 0)?, zone);
     }
     take_byte(&mut bytes, b"Tt ")?;
-    let local = time_of_day(&mut bytes, date, true)?;
+    let local = iso_time_of_day(&mut bytes, date)?;
     if bytes.is_empty() {
         return in_zone(local, zone);
     }
