@@ -27,7 +27,7 @@
 --   - Ask whether the user administers that host.
 -- entities: {host: host_name, user: known_user}
 -- key: [dest, user, process]
--- risk: {score: 36, message: "A wmic.exe process {process_name} contain node commandline {process} in host {dest}"}
+-- risk: {score: 36, message: "A wmic.exe process {process} contain node commandline {process} in host {dest}"}
 -- ---
 SELECT
   coalesce(host_name, 'null') AS dest,
