@@ -83,7 +83,7 @@ impl Resolver<'_> {
             scope.outputs_first = true;
             let scopes = nested(outer, scope);
             for expression in expressions {
-                self.expression(&mut expression.expr, &scopes)?;
+                self.within(&mut expression.expr, &scopes)?;
             }
         }
         self.ctes.truncate(ctes);
@@ -111,7 +111,7 @@ impl Resolver<'_> {
                 for row in &mut values.rows {
                     width = row.len();
                     for expression in row.iter_mut() {
-                        self.expression(expression, outer)?;
+                        self.within(expression, outer)?;
                     }
                 }
                 Ok((
@@ -133,11 +133,11 @@ impl Resolver<'_> {
         for item in &mut select.projection {
             let name = match item {
                 SelectItem::UnnamedExpr(expression) => {
-                    self.expression(expression, &scopes)?;
+                    self.within(expression, &scopes)?;
                     Some(output_name(expression))
                 }
                 SelectItem::ExprWithAlias { expr, alias } => {
-                    self.expression(expr, &scopes)?;
+                    self.within(expr, &scopes)?;
                     Some(alias.value.clone())
                 }
                 SelectItem::QualifiedWildcard(
@@ -168,18 +168,18 @@ impl Resolver<'_> {
             }
         }
         if let Some(selection) = &mut select.selection {
-            self.expression(selection, &scopes)?;
+            self.within(selection, &scopes)?;
         }
         if let Some(Distinct::On(expressions)) = &mut select.distinct {
             for expression in expressions {
-                self.expression(expression, &scopes)?;
+                self.within(expression, &scopes)?;
             }
         }
         scope.outputs = columns.clone().unwrap_or_default();
         let scopes = nested(outer, scope.clone());
         if let GroupByExpr::Expressions(expressions, _) = &mut select.group_by {
             for expression in expressions {
-                self.expression(expression, &scopes)?;
+                self.within(expression, &scopes)?;
             }
         }
         for window in &mut select.named_window {
@@ -189,7 +189,7 @@ impl Resolver<'_> {
             .into_iter()
             .flatten()
         {
-            self.expression(expression, &scopes)?;
+            self.within(expression, &scopes)?;
         }
         Ok((columns, scope))
     }
@@ -217,7 +217,7 @@ impl Resolver<'_> {
             self.table_factor(&mut join.relation, scope, outer)?;
             match constraint(&mut join.join_operator) {
                 Some(JoinConstraint::On(expression)) => {
-                    self.expression(expression, &nested(outer, scope.clone()))?;
+                    self.within(expression, &nested(outer, scope.clone()))?;
                 }
                 Some(JoinConstraint::Using(names)) => {
                     for name in names {
@@ -290,7 +290,7 @@ impl Resolver<'_> {
             } => {
                 let scopes = nested(outer, scope.clone());
                 for expression in array_exprs {
-                    self.expression(expression, &scopes)?;
+                    self.within(expression, &scopes)?;
                 }
                 push(
                     scope,
@@ -382,12 +382,7 @@ impl Resolver<'_> {
             .hint("names without quotes ignore case; put the one you mean in double quotes")
     }
 
-    /// Resolves the names of one expression, subqueries included.
-    fn expression(&mut self, expression: &mut Expr, scopes: &[Scope]) -> Result<()> {
-        self.within(expression, scopes)
-    }
-
-    /// Resolves every name inside a part of the tree.
+    /// Resolves every name inside a part of the tree, subqueries included.
     fn within(&mut self, part: &mut impl VisitMut, scopes: &[Scope]) -> Result<()> {
         let mut visitor = ExpressionVisitor {
             resolver: self,
