@@ -48,6 +48,8 @@ pub enum Command {
         after_help = "Examples:\n  lakehunt hunts list --tag attack.t1047\n  lakehunt hunts show wmic_format"
     )]
     Hunts(HuntsCommand),
+    /// Ask the lake: one SELECT over its tables and views.
+    Sql(SqlArgs),
     /// Show the tables of a lake: files, bytes, time range, columns.
     Tables(TablesArgs),
     /// Write a sample lake with planted attacks and their answers.
@@ -161,6 +163,41 @@ pub enum HuntsCommand {
         #[arg(long, value_enum, default_value_t = Format::Text)]
         format: Format,
     },
+}
+
+/// Rows for people or for machines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum RowFormat {
+    /// A table.
+    Text,
+    /// One JSON object a line.
+    Ndjson,
+}
+
+/// `lakehunt sql`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  lakehunt sql \"SELECT host_name, count(*) FROM process_creation GROUP BY 1\" --last 7d\n  lakehunt sql -f query.sql --lake data/lake.yaml --format ndjson | jq .command_line"
+)]
+pub struct SqlArgs {
+    /// The query; without one, or with `-`, it is read from stdin.
+    pub query: Option<String>,
+    /// A file with the query.
+    #[arg(long, short, value_name = "FILE", conflicts_with = "query")]
+    pub file: Option<PathBuf>,
+    /// The lake; by default the nearest lake.yaml, here, in data/, or in a folder above.
+    #[arg(long, value_name = "FILE")]
+    pub lake: Option<PathBuf>,
+    /// Memory for the query, such as 2GiB.
+    #[arg(long, value_name = "SIZE")]
+    pub memory: Option<String>,
+    /// How to print.
+    #[arg(long, value_enum, default_value_t = RowFormat::Text)]
+    pub format: RowFormat,
+    // Last, because its heading holds for all that follows.
+    /// Which time; all of it by default.
+    #[command(flatten)]
+    pub window: WindowArgs,
 }
 
 /// `lakehunt tables`.

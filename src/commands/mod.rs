@@ -6,6 +6,7 @@ mod hunts;
 mod run;
 mod run_tile;
 mod sample;
+mod sql;
 mod tables;
 mod tile_report;
 
@@ -30,6 +31,7 @@ pub fn main(cli: Cli, now: DateTime<Utc>) -> ExitCode {
     let result = match cli.command {
         Command::Run(arguments) => run::run(&arguments, &printer, now),
         Command::Hunts(command) => hunts::run(&command, &printer),
+        Command::Sql(arguments) => sql::run(&arguments, &printer, now),
         Command::Tables(arguments) => tables::run(&arguments, &printer),
         Command::Sample(arguments) => sample::run(&arguments, &printer),
         Command::Completions { shell } => completions(shell, &printer),

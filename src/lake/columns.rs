@@ -150,7 +150,7 @@ mod tests {
     fn column(path: &str, column_type: ColumnType) -> FormColumn {
         FormColumn {
             name: path.to_owned(),
-            path: path.to_owned(),
+            paths: path.split('|').map(str::to_owned).collect(),
             column_type,
         }
     }
@@ -209,6 +209,49 @@ mod tests {
         assert_eq!(images.value(1), "c");
         assert!(images.is_null(2));
         assert_eq!(conflicts, [0]);
+    }
+
+    #[test]
+    fn of_several_paths_the_first_that_holds_something_counts() {
+        let lines = [
+            r#"{"a": "1", "b": {"c": "2"}}"#,
+            r#"{"b": {"c": "2"}, "a": "1"}"#,
+            r#"{"b": {"c": "2"}, "a": null}"#,
+            r#"{"b": {"c": "2"}}"#,
+            r#"{"b.c": "3", "x": 0}"#,
+            "{}",
+        ];
+        let (arrays, conflicts) = read(&[column("a|b.c", ColumnType::Int)], &lines);
+        let values = arrays[0].as_primitive::<Int64Type>();
+        assert_eq!(
+            values.iter().collect::<Vec<_>>(),
+            [Some(1), Some(1), Some(2), Some(2), Some(3), None]
+        );
+        assert_eq!(conflicts, [0]);
+    }
+
+    #[test]
+    fn one_path_can_feed_two_columns() {
+        let columns = [
+            column("a", ColumnType::Int),
+            column("b|a", ColumnType::Text),
+        ];
+        let (arrays, _) = read(&columns, &[r#"{"a": 7}"#]);
+        assert_eq!(arrays[0].as_primitive::<Int64Type>().value(0), 7);
+        assert_eq!(arrays[1].as_string_view().value(0), "7");
+    }
+
+    #[test]
+    fn keys_may_be_flat_in_part() {
+        let lines = [
+            r#"{"a": {"b": {"c": 1}}}"#,
+            r#"{"a.b.c": 2}"#,
+            r#"{"a": {"b.c": 3}}"#,
+            r#"{"a.b": {"c": 4}}"#,
+        ];
+        let (arrays, _) = read(&[column("a.b.c", ColumnType::Int)], &lines);
+        let values = arrays[0].as_primitive::<Int64Type>();
+        assert_eq!(values.values().to_vec(), [1, 2, 3, 4]);
     }
 
     #[test]

@@ -1,9 +1,10 @@
 //! Forms: the raw shapes of rows. One file `sql/forms/<form>.yaml` says where the event time is, what makes a record
-//! itself, and which raw paths there are, with types.
+//! itself, and which raw paths there are, with types. A form may extend another: one shape of events, shipped another way.
 //!
 //! Knows no files and no views.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use chrono_tz::Tz;
@@ -42,19 +43,52 @@ impl ColumnType {
     }
 }
 
-/// One declared raw path: a type, or a type and a path that differs from the column's name.
+/// One declared column: a type, or a type and paths that differ from the column's name.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(untagged)]
 pub enum ColumnSpec {
     /// Only a type: the name is the path.
     Type(ColumnType),
-    /// A type and a path.
+    /// A type, or that of the form it extends, and where it lies.
     Full {
-        /// The type.
-        r#type: ColumnType,
-        /// The raw path, with dots between nested keys.
-        path: String,
+        /// The type; needed unless the form extends one that has the column.
+        r#type: Option<ColumnType>,
+        /// The raw path or paths.
+        path: Option<Paths>,
     },
+}
+
+/// Raw paths, with dots between nested keys. Of several the first that holds a value counts, row by row.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(untagged)]
+pub enum Paths {
+    /// One path.
+    One(String),
+    /// Several, in order.
+    Several(Vec<String>),
+}
+
+impl ColumnSpec {
+    fn column_type(&self) -> Option<ColumnType> {
+        match self {
+            Self::Type(column_type) => Some(*column_type),
+            Self::Full { r#type, .. } => *r#type,
+        }
+    }
+}
+
+impl Paths {
+    /// The paths of a column, with its name where they say `{name}`.
+    fn of(&self, column: &str) -> Vec<String> {
+        let paths = match self {
+            Self::One(path) => std::slice::from_ref(path),
+            Self::Several(paths) => paths,
+        };
+        paths
+            .iter()
+            .map(|path| path.replace("{name}", column))
+            .collect()
+    }
 }
 
 /// One place to find the event time; a form lists several, the first that parses wins.
@@ -89,8 +123,13 @@ struct Written {
         reason = "documentation for people; typed so that it may be written"
     )]
     description: Option<String>,
-    time: Vec<TimeSource>,
+    /// A form whose columns, clock, identity and views this one has too, unless it says otherwise.
+    extends: Option<String>,
+    /// Where inherited columns lie, such as `event_data.{name}`.
+    path: Option<Paths>,
+    time: Option<Vec<TimeSource>>,
     identity: Option<Identity>,
+    #[serde(default)]
     columns: BTreeMap<String, ColumnSpec>,
 }
 
@@ -99,8 +138,8 @@ struct Written {
 pub struct FormColumn {
     /// The name in SQL.
     pub name: String,
-    /// The raw path.
-    pub path: String,
+    /// The raw paths, of which the first that holds a value counts.
+    pub paths: Vec<String>,
     /// The type it is read as.
     pub column_type: ColumnType,
 }
@@ -110,6 +149,8 @@ pub struct FormColumn {
 pub struct Form {
     /// The file stem, such as `windows_event`.
     pub name: String,
+    /// The forms it extends, nearest first: a view without a SELECT for this form takes theirs.
+    pub extends: Vec<String>,
     /// Declared columns in order of their names.
     pub columns: Vec<FormColumn>,
     /// Where the event time is, in order.
@@ -163,21 +204,27 @@ impl Form {
         time: &[TimeSource],
         identity: Option<&Identity>,
     ) -> Result<Self, String> {
-        let columns: Vec<_> = columns
+        let columns = columns
             .into_iter()
-            .map(|(name, spec)| match spec {
-                ColumnSpec::Type(column_type) => FormColumn {
-                    path: name.clone(),
+            .map(|(name, spec)| {
+                let (column_type, path) = match spec {
+                    ColumnSpec::Type(column_type) => (column_type, None),
+                    ColumnSpec::Full { r#type, path } => (
+                        r#type.ok_or_else(|| format!("column `{name}` needs a `type`"))?,
+                        path,
+                    ),
+                };
+                let paths = path.map_or_else(|| vec![name.clone()], |path| path.of(&name));
+                if paths.is_empty() {
+                    return Err(format!("column `{name}` has an empty list of paths"));
+                }
+                Ok(FormColumn {
                     name,
+                    paths,
                     column_type,
-                },
-                ColumnSpec::Full { r#type, path } => FormColumn {
-                    name,
-                    path,
-                    column_type: r#type,
-                },
+                })
             })
-            .collect();
+            .collect::<Result<Vec<_>, String>>()?;
         let index = |column: &str| {
             columns
                 .iter()
@@ -226,6 +273,7 @@ impl Form {
             .transpose()?;
         Ok(Self {
             name,
+            extends: Vec::new(),
             columns,
             time,
             identity,
@@ -251,7 +299,7 @@ fn text_slack(format: &str) -> Option<i64> {
 /// # Errors
 /// The first form that does not parse, with file and place.
 pub fn load(content: &Content) -> Result<BTreeMap<String, Arc<Form>>> {
-    let mut forms = BTreeMap::new();
+    let mut written = BTreeMap::new();
     for (inside, text) in content.below("forms") {
         let Some(name) = inside
             .strip_prefix("forms/")
@@ -260,15 +308,121 @@ pub fn load(content: &Content) -> Result<BTreeMap<String, Arc<Form>>> {
             continue;
         };
         let path = content.display_path(inside);
-        let written: Written = yaml::parse(text, &path, 1, 0, text)?;
-        let form = Form::build(
-            name.to_owned(),
-            written.columns,
-            &written.time,
-            written.identity.as_ref(),
-        )
-        .map_err(|e| Error::configuration(format!("form `{name}`: {e}")).in_file(&path))?;
-        forms.insert(name.to_owned(), Arc::new(form));
+        let form: Written = yaml::parse(text, &path, 1, 0, text)?;
+        written.insert(name.to_owned(), (form, path));
+    }
+    let mut forms = BTreeMap::new();
+    for (name, (_, path)) in &written {
+        let form = inherited(name, &written)
+            .map_err(|e| Error::configuration(format!("form `{name}`: {e}")).in_file(path))?;
+        forms.insert(name.clone(), Arc::new(form));
     }
     Ok(forms)
+}
+
+/// A form with what it has of the forms it extends.
+fn inherited(name: &str, written: &BTreeMap<String, (Written, PathBuf)>) -> Result<Form, String> {
+    let mut chain = vec![name];
+    while let Some(base) = written[chain[chain.len() - 1]].0.extends.as_deref() {
+        if chain.contains(&base) {
+            return Err(format!("it extends itself by way of `{base}`"));
+        }
+        if !written.contains_key(base) {
+            return Err(format!("it extends `{base}`, which is no form"));
+        }
+        chain.push(base);
+    }
+    let mut columns: BTreeMap<String, ColumnSpec> = BTreeMap::new();
+    let (mut time, mut identity) = (None, None);
+    // From the base outwards: each form moves what it inherits, and then has its own say.
+    for form in chain.iter().rev().map(|form| &written[*form].0) {
+        if let Some(place) = &form.path {
+            for spec in columns.values_mut() {
+                let r#type = spec.column_type();
+                let path = Some(place.clone());
+                *spec = ColumnSpec::Full { r#type, path };
+            }
+        }
+        for (name, own) in &form.columns {
+            let before = columns.get(name);
+            let r#type = own
+                .column_type()
+                .or_else(|| before.and_then(ColumnSpec::column_type));
+            let path = match own {
+                ColumnSpec::Full {
+                    path: Some(path), ..
+                } => Some(path.clone()),
+                _ => None,
+            };
+            columns.insert(name.clone(), ColumnSpec::Full { r#type, path });
+        }
+        time = form.time.as_ref().or(time);
+        identity = form.identity.as_ref().or(identity);
+    }
+    let time = time.ok_or("`time` is missing")?;
+    let mut form = Form::build(name.to_owned(), columns, time, identity)?;
+    form.extends = chain[1..].iter().map(|form| (*form).to_owned()).collect();
+    Ok(form)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BASE: &str = "time: [{column: At, format: iso8601}]\n\
+        identity: {host: Host, record: Number}\n\
+        columns: {At: text, Host: text, Number: int, Image: text}\n";
+
+    fn forms(extra: &[(&str, &str)]) -> Result<BTreeMap<String, Arc<Form>>> {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir(folder.path().join("forms")).unwrap();
+        for (name, text) in [("base", BASE)].iter().chain(extra) {
+            let file = folder.path().join(format!("forms/{name}.yaml"));
+            std::fs::write(file, text).unwrap();
+        }
+        load(&Content::read(folder.path()).unwrap())
+    }
+
+    fn paths<'a>(form: &'a Form, column: &str) -> (&'a [String], ColumnType) {
+        let mut columns = form.columns.iter();
+        let column = columns.find(|found| found.name == column).unwrap();
+        (&column.paths, column.column_type)
+    }
+
+    #[test]
+    fn a_form_has_what_it_extends_unless_it_says_otherwise() {
+        let shipped = "extends: base\npath: \"event.{name}\"\ncolumns:\n  \
+            Host: {path: [computer, host.name]}\n  Image: json\n  Extra: int\n";
+        let again = "extends: shipped\ntime: [{column: Extra, format: unix_ms}]\n";
+        let forms = forms(&[("shipped", shipped), ("again", again)]).unwrap();
+        let form = &forms["shipped"];
+        assert_eq!(form.extends, ["base"]);
+        assert_eq!(
+            paths(form, "At"),
+            (&["event.At".to_owned()][..], ColumnType::Text)
+        );
+        let hosts = ["computer", "host.name"].map(str::to_owned);
+        assert_eq!(paths(form, "Host"), (&hosts[..], ColumnType::Text));
+        assert_eq!(
+            paths(form, "Image"),
+            (&["Image".to_owned()][..], ColumnType::Json)
+        );
+        assert!(form.identity.is_some());
+        let again = &forms["again"];
+        assert_eq!(again.extends, ["shipped", "base"]);
+        assert_eq!(again.columns, form.columns);
+        assert_eq!(again.columns[again.time[0].column].name, "Extra");
+    }
+
+    #[test]
+    fn what_a_form_cannot_extend_is_said() {
+        let error = |text| forms(&[("odd", text)]).unwrap_err().to_string();
+        assert!(error("extends: bas").contains("it extends `bas`, which is no form"));
+        assert!(error("extends: odd").contains("it extends itself"));
+        assert!(error("columns: {A: text}").contains("`time` is missing"));
+        assert!(
+            error("extends: base\ncolumns: {A: {path: b}}").contains("column `A` needs a `type`")
+        );
+        assert!(error("extends: base\ncolumns: {A: {type: int, path: []}}").contains("empty list"));
+    }
 }

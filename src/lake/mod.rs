@@ -107,13 +107,14 @@ impl Lake {
         })
     }
 
-    /// The tables of this lake that feed a view, with the form's SQL, in order of their names.
+    /// The tables of this lake that feed a view, with each SELECT of their form, in order of their names.
     pub fn sources<'a>(
         &'a self,
         view: &'a View,
     ) -> impl Iterator<Item = (&'a Arc<Table>, &'a view::FormSql)> {
-        self.tables
-            .values()
-            .filter_map(|table| view.forms.get(&table.form.name).map(|sql| (table, sql)))
+        self.tables.values().flat_map(|table| {
+            let selects = view.selects(&table.form).iter();
+            selects.map(move |sql| (table, sql))
+        })
     }
 }

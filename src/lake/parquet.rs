@@ -3,6 +3,7 @@
 //!
 //! Blocking; runs on a thread of its own. Knows nothing of queries.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -11,7 +12,8 @@ use chrono_tz::Tz;
 use datafusion::arrow::array::{
     Array, ArrayRef, AsArray, BooleanArray, Int64Array, RecordBatch, new_null_array,
 };
-use datafusion::arrow::compute::{can_cast_types, cast};
+use datafusion::arrow::compute::kernels::zip::zip;
+use datafusion::arrow::compute::{can_cast_types, cast, is_not_null};
 use datafusion::arrow::datatypes::{
     DataType, Float64Type, Int64Type, TimeUnit, TimestampMicrosecondType,
 };
@@ -58,7 +60,7 @@ pub fn read(
         }
     };
     let leaves = leaves(plan, &metadata);
-    let wanted_leaves: Vec<usize> = leaves.iter().flatten().copied().collect();
+    let wanted_leaves: BTreeSet<usize> = leaves.iter().flatten().copied().collect();
     let mask = ProjectionMask::leaves(metadata.parquet_schema(), wanted_leaves.iter().copied());
     let mut first_row = 0_i64;
     for (index, group) in metadata.metadata().row_groups().iter().enumerate() {
@@ -114,18 +116,21 @@ pub fn read(
     }
 }
 
-/// For each wanted column of the form the index of the file's leaf that holds it: the one spelled as the form spells it,
-/// else the first that differs only in case.
-fn leaves(plan: &DecodePlan, metadata: &ArrowReaderMetadata) -> Vec<Option<usize>> {
+/// For each wanted column of the form the file's leaves that hold it, in order of its paths: each the one spelled as the
+/// form spells it, else the first that differs only in case.
+fn leaves(plan: &DecodePlan, metadata: &ArrowReaderMetadata) -> Vec<Vec<usize>> {
     let schema = metadata.parquet_schema();
     let path_of = |leaf: usize| schema.column(leaf).path().string();
+    let leaf = |path: &String| {
+        let mut all = 0..schema.num_columns();
+        let exact = all.clone().find(|leaf| path_of(*leaf) == *path);
+        exact.or_else(|| all.find(|leaf| path_of(*leaf).to_lowercase() == path.to_lowercase()))
+    };
     plan.form_columns
         .iter()
         .map(|column| {
-            let path = &plan.table.form.columns[*column].path;
-            let mut all = 0..schema.num_columns();
-            let exact = all.clone().find(|leaf| path_of(*leaf) == *path);
-            exact.or_else(|| all.find(|leaf| path_of(*leaf).to_lowercase() == path.to_lowercase()))
+            let paths = &plan.table.form.columns[*column].paths;
+            paths.iter().filter_map(leaf).collect()
         })
         .collect()
 }
@@ -172,12 +177,13 @@ fn array_at(batch: &RecordBatch, path: &str) -> Option<ArrayRef> {
 /// Whether the statistics of a row group say that all its events are outside the window.
 ///
 /// Only the first time source counts, and only where no row lacks it: a row without it takes its time from the next.
-fn outside(plan: &DecodePlan, group: &RowGroupMetaData, leaves: &[Option<usize>]) -> bool {
+fn outside(plan: &DecodePlan, group: &RowGroupMetaData, leaves: &[Vec<usize>]) -> bool {
     let Some(window) = plan.window else {
         return false;
     };
     let source = &plan.table.form.time[0];
-    let Some(leaf) = leaves[plan.slot_of(source.column)] else {
+    // With several leaves a row without the first takes its time from the next.
+    let Some(leaf) = leaves[plan.slot_of(source.column)].first().copied() else {
         return false;
     };
     let Some(statistics) = group.column(leaf).statistics() else {
@@ -246,25 +252,28 @@ fn block(
 ) -> datafusion::error::Result<Block> {
     let form = &plan.table.form;
     let rows = batch.num_rows();
-    let raw: Vec<Option<ArrayRef>> = plan
-        .form_columns
-        .iter()
-        .map(|column| array_at(batch, &form.columns[*column].path))
-        .collect();
-    let mut columns = Vec::with_capacity(raw.len());
-    for (slot, array) in raw.iter().enumerate() {
-        let column = &form.columns[plan.form_columns[slot]];
-        let array = match array {
-            Some(array) => {
-                let (array, conflicts) = convert(array, column.column_type)?;
-                if conflicts > 0 {
-                    report.conflict(&column.name, conflicts);
-                }
-                array
+    let mut raw = Vec::with_capacity(plan.form_columns.len());
+    let mut columns = Vec::with_capacity(plan.form_columns.len());
+    for column in &plan.form_columns {
+        let column = &form.columns[*column];
+        let (mut first, mut merged) = (None, None::<ArrayRef>);
+        for array in column.paths.iter().filter_map(|path| array_at(batch, path)) {
+            let (values, conflicts) = convert(&array, column.column_type)?;
+            if conflicts > 0 {
+                report.conflict(&column.name, conflicts);
             }
-            None => new_null_array(&column.column_type.arrow(), rows),
-        };
-        columns.push(array);
+            (first, merged) = match merged {
+                None => (Some(array), Some(values)),
+                Some(before) => {
+                    let both = zip(&is_not_null(&before)?, &before, &values)?;
+                    // No one column of the file has these values.
+                    (Some(Arc::clone(&both)), Some(both))
+                }
+            };
+        }
+        let null = || new_null_array(&column.column_type.arrow(), rows);
+        columns.push(merged.unwrap_or_else(null));
+        raw.push(first);
     }
     let times = event_times(plan, &raw, &columns, rows)?;
     let mut keep = Vec::with_capacity(rows);

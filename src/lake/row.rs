@@ -28,7 +28,8 @@ struct Node {
     key: String,
     /// Keys in lower case: files that differ only in case merge into one column.
     children: HashMap<String, usize>,
-    slot: Option<usize>,
+    /// The columns whose value this is, each with the place of this path among its paths.
+    slots: Vec<(usize, u16)>,
 }
 
 /// What one line says of one wanted path.
@@ -49,8 +50,8 @@ pub(super) enum Slot {
 #[derive(Debug)]
 pub struct Row {
     pub(super) slots: Vec<Slot>,
-    /// Whether a slot's key was spelled as the form spells it.
-    exact: Vec<bool>,
+    /// How good the key was that filled a slot: see [`rank`].
+    ranks: Vec<u16>,
     pub(super) text: String,
     memo: Vec<HashMap<String, Option<Child>>>,
 }
@@ -72,16 +73,18 @@ impl RowShape {
         };
         for (slot, column) in columns.into_iter().enumerate() {
             shape.types.push(column.column_type);
-            shape.insert(column.path.split('.'), slot);
-            // A shipper may write the dotted path as one flat key.
-            shape.insert(std::iter::once(column.path.as_str()), slot);
+            for (place, path) in (0..).zip(&column.paths) {
+                for keys in spellings(path) {
+                    shape.insert(keys, slot, place);
+                }
+            }
         }
         shape
     }
 
-    fn insert<'a>(&mut self, path: impl Iterator<Item = &'a str>, slot: usize) {
+    fn insert(&mut self, keys: Vec<&str>, slot: usize, place: u16) {
         let mut node = 0;
-        for key in path {
+        for key in keys {
             let folded = key.to_lowercase();
             node = if let Some(child) = self.nodes[node].children.get(&folded) {
                 *child
@@ -95,18 +98,47 @@ impl RowShape {
                 child
             };
         }
-        self.nodes[node].slot = Some(slot);
+        let slots = &mut self.nodes[node].slots;
+        if slots.iter().all(|(other, _)| *other != slot) {
+            slots.push((slot, place));
+        }
     }
 
     /// Scratch space for lines of this shape.
     pub fn row(&self) -> Row {
         Row {
             slots: vec![Slot::Missing; self.types.len()],
-            exact: vec![false; self.types.len()],
+            ranks: vec![0; self.types.len()],
             text: String::new(),
             memo: vec![HashMap::new(); self.nodes.len()],
         }
     }
+}
+
+/// The ways to cut a dotted path into keys: a shipper may write all of it, or a part, as one flat key.
+fn spellings(path: &str) -> Vec<Vec<&str>> {
+    let dots: Vec<usize> = path.match_indices('.').map(|(dot, _)| dot).collect();
+    // Real paths have up to five keys; of longer ones just the nested and the flat spelling.
+    if dots.len() > 5 {
+        return vec![path.split('.').collect(), vec![path]];
+    }
+    let cuts = (0..1_usize << dots.len()).rev();
+    cuts.map(|cut| {
+        let mut keys = Vec::new();
+        let mut start = 0;
+        for (_, dot) in (0..).zip(&dots).filter(|(bit, _)| cut >> bit & 1 == 1) {
+            keys.push(&path[start..*dot]);
+            start = dot + 1;
+        }
+        keys.push(&path[start..]);
+        keys
+    })
+    .collect()
+}
+
+/// Of several keys for one column, that with the lowest rank counts: the place of its path, then the form's own spelling.
+fn rank(place: u16, exact: bool) -> u16 {
+    place * 2 + u16::from(!exact)
 }
 
 impl Row {
@@ -132,7 +164,7 @@ impl Row {
 
     fn clear(&mut self) {
         self.slots.fill(Slot::Missing);
-        self.exact.fill(false);
+        self.ranks.fill(0);
         self.text.clear();
     }
 
@@ -153,19 +185,14 @@ impl Row {
         }
     }
 
-    fn set(&mut self, slot: usize, value: Slot, exact: bool) {
-        // A key can come twice in two spellings (nxlog's ProcessID and Sysmon's ProcessId): the form's own spelling
-        // wins, else the first value that says something.
-        let is_better = exact && !self.exact[slot] && value != Slot::Null;
+    fn set(&mut self, slot: usize, value: Slot, rank: u16) {
+        // A key can come twice in two spellings (nxlog's ProcessID and Sysmon's ProcessId), a value at several paths: the
+        // best that says something.
+        let is_better = rank < self.ranks[slot] && value != Slot::Null;
         if is_better || matches!(self.slots[slot], Slot::Missing | Slot::Null) {
             self.slots[slot] = value;
-            self.exact[slot] = exact;
+            self.ranks[slot] = rank;
         }
-    }
-
-    fn set_text(&mut self, slot: usize, text: &str, exact: bool) {
-        let (from, to) = self.keep(text);
-        self.set(slot, Slot::Text(from, to), exact);
     }
 
     fn keep(&mut self, text: &str) -> (usize, usize) {
@@ -287,19 +314,32 @@ impl ValueSeed<'_> {
             exact,
         } = self;
         let is_object = raw.starts_with('{');
-        if let Some(slot) = shape.nodes[node].slot {
-            let as_json = shape.types[slot] == ColumnType::Json;
-            match raw.as_bytes().first() {
-                Some(b'"') => row.set_text(slot, &string(raw), exact),
-                Some(b'n') | None => row.set(slot, Slot::Null, exact),
-                _ if as_json => row.set_text(slot, raw, exact),
-                Some(b't') => row.set(slot, Slot::Bool(true), exact),
-                Some(b'f') => row.set(slot, Slot::Bool(false), exact),
-                Some(b'{' | b'[') => row.set(slot, Slot::Conflict, exact),
+        let node_slots = &shape.nodes[node].slots;
+        if !node_slots.is_empty() {
+            let scalar = match raw.as_bytes().first() {
+                Some(b'"') => {
+                    let (from, to) = row.keep(&string(raw));
+                    Slot::Text(from, to)
+                }
+                Some(b'n') | None => Slot::Null,
+                Some(b't') => Slot::Bool(true),
+                Some(b'f') => Slot::Bool(false),
+                Some(b'{' | b'[') => Slot::Conflict,
                 Some(_) => {
                     let (from, to) = row.keep(raw);
-                    row.set(slot, Slot::Number(from, to), exact);
+                    Slot::Number(from, to)
                 }
+            };
+            for (slot, place) in node_slots {
+                let is_json = shape.types[*slot] == ColumnType::Json;
+                let value = match scalar {
+                    Slot::Bool(_) | Slot::Conflict if is_json => {
+                        let (from, to) = row.keep(raw);
+                        Slot::Text(from, to)
+                    }
+                    other => other,
+                };
+                row.set(*slot, value, rank(*place, exact));
             }
         }
         if is_object && !shape.nodes[node].children.is_empty() {
@@ -350,7 +390,7 @@ mod tests {
     fn a_broken_line_leaves_nothing() {
         let shape = RowShape::new(&[FormColumn {
             name: "a".to_owned(),
-            path: "a".to_owned(),
+            paths: vec!["a".to_owned()],
             column_type: ColumnType::Text,
         }]);
         let mut row = shape.row();

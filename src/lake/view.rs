@@ -9,6 +9,7 @@ use std::sync::Arc;
 use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use serde::Deserialize;
 
+use super::Form;
 use super::table::{FILE_COLUMN, ROW_COLUMN, TABLE_COLUMN};
 use crate::error::{Error, Result};
 use crate::hunt::{Content, yaml};
@@ -86,11 +87,19 @@ pub struct View {
     pub description: String,
     /// The declared columns, in order.
     pub columns: Vec<ViewColumn>,
-    /// SQL by form.
-    pub forms: BTreeMap<String, FormSql>,
+    /// SQL by form; several SELECTs of one form are united.
+    pub forms: BTreeMap<String, Vec<FormSql>>,
 }
 
 impl View {
+    /// The SELECTs for a form: its own, else those of the nearest form that it extends.
+    pub fn selects(&self, form: &Form) -> &[FormSql] {
+        let mut names = std::iter::once(&form.name).chain(&form.extends);
+        names
+            .find_map(|name| self.forms.get(name))
+            .map_or(&[], Vec::as_slice)
+    }
+
     /// The declared columns and those that locate the raw event (`_table`, `_file`, `_row`).
     pub fn schema(&self) -> SchemaRef {
         let declared = self
@@ -106,13 +115,14 @@ impl View {
     }
 }
 
-/// Reads every view of a `sql/` folder: `views/<category>/schema.yaml` and `views/<category>/<form>.sql`.
+/// Reads every view of a `sql/` folder: `views/<category>/schema.yaml` and `views/<category>/<form>.sql`, or
+/// `<form>.<what>.sql` where a form needs several SELECTs.
 ///
 /// # Errors
 /// The first file that does not parse, or a category without a schema.
 pub fn load(content: &Content) -> Result<BTreeMap<String, Arc<View>>> {
     let mut schemas = BTreeMap::new();
-    let mut forms: BTreeMap<&str, BTreeMap<String, FormSql>> = BTreeMap::new();
+    let mut forms: BTreeMap<&str, BTreeMap<String, Vec<FormSql>>> = BTreeMap::new();
     for (inside, text) in content.below("views") {
         let Some((category, file)) = inside
             .strip_prefix("views/")
@@ -138,14 +148,13 @@ pub fn load(content: &Content) -> Result<BTreeMap<String, Arc<View>>> {
                 }
             }
             schemas.insert(category, written);
-        } else if let Some(form) = file.strip_suffix(".sql") {
-            forms.entry(category).or_default().insert(
-                form.to_owned(),
-                FormSql {
-                    path,
-                    sql: text.to_owned(),
-                },
-            );
+        } else if let Some(stem) = file.strip_suffix(".sql") {
+            let form = stem.split('.').next().unwrap_or(stem);
+            let forms = forms.entry(category).or_default();
+            forms.entry(form.to_owned()).or_default().push(FormSql {
+                path,
+                sql: text.to_owned(),
+            });
         }
     }
     if let Some(category) = forms
