@@ -48,12 +48,20 @@ pub enum Command {
         after_help = "Examples:\n  lakehunt hunts list --tag attack.t1047\n  lakehunt hunts show wmic_format"
     )]
     Hunts(HuntsCommand),
+    /// Find what is wrong with hunts, views and forms, without running anything.
+    Check(CheckArgs),
+    /// Run hunts over their fixtures: events, and the findings they must give.
+    Test(TestArgs),
     /// Ask the lake: one SELECT over its tables and views.
     Sql(SqlArgs),
     /// Show the tables of a lake: files, bytes, time range, columns.
     Tables(TablesArgs),
     /// Write a sample lake with planted attacks and their answers.
     Sample(SampleArgs),
+    /// Start a project: lake file, hunts, views, a job.
+    Init(InitArgs),
+    /// Print JSON Schemas of front matter, job, lake, form, view and exceptions, for editors.
+    Schema(SchemaArgs),
     /// Print a completion script for a shell.
     #[command(
         after_help = "Example:\n  lakehunt completions bash > /etc/bash_completion.d/lakehunt"
@@ -101,6 +109,9 @@ pub struct RunArgs {
     /// Show the plans instead of running them.
     #[arg(long)]
     pub explain: bool,
+    /// Make alerts and summary again from the stored findings, without reading the lake: after a change of title, message, level or exceptions.
+    #[arg(long, conflicts_with = "explain")]
+    pub rebuild: bool,
     /// How to print the summary.
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub format: Format,
@@ -163,6 +174,85 @@ pub enum HuntsCommand {
         #[arg(long, value_enum, default_value_t = Format::Text)]
         format: Format,
     },
+    /// Write a new hunt with its fixture: a commented template that passes check and test.
+    New(NewArgs),
+}
+
+/// `lakehunt check`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  lakehunt check\n  lakehunt check wmic_format --lake data/lake.yaml\n  lakehunt check jobs/nightly.yaml\n  lakehunt check --format json | jq -r '.[] | \"\\(.file):\\(.line): \\(.message)\"'\n\nNAME is a hunt, a hunt's file, or a job, lake or exceptions file (.yaml). Without one, all hunts, views and forms\nare checked. Exit codes: 0 no errors, 2 errors."
+)]
+pub struct CheckArgs {
+    /// Only these hunts or files.
+    #[arg(value_name = "NAME")]
+    pub names: Vec<String>,
+    /// Check the hunts over the tables of this lake too.
+    #[arg(long, value_name = "FILE")]
+    pub lake: Option<PathBuf>,
+    /// Make warnings errors.
+    #[arg(long)]
+    pub deny_warnings: bool,
+    /// How to print.
+    #[arg(long, value_enum, default_value_t = TestFormat::Text)]
+    pub format: TestFormat,
+}
+
+/// `lakehunt init`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Example:\n  lakehunt init hunting && cd hunting && lakehunt check\n\nWrites lake.yaml, sql/ (the shipped forms, views and hunts), tests/hunts/, jobs/nightly.yaml and a README that\nsays what to do next."
+)]
+pub struct InitArgs {
+    /// The folder to write; it must be empty or not there.
+    pub folder: PathBuf,
+}
+
+/// `lakehunt schema`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  lakehunt schema                     the kinds of files\n  lakehunt schema job > job.schema.json\n  lakehunt schema --output schemas    one file a kind\n\nIn a YAML file, `# yaml-language-server: $schema=../schemas/job.schema.json` as the first line tells the editor."
+)]
+pub struct SchemaArgs {
+    /// The kind of file.
+    #[arg(value_enum, conflicts_with = "output")]
+    pub kind: Option<SchemaKind>,
+    /// Write all schemas into this folder, as KIND.schema.json.
+    #[arg(long, value_name = "FOLDER")]
+    pub output: Option<PathBuf>,
+}
+
+/// The kinds of files that people write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum SchemaKind {
+    /// The front matter of a hunt: sql/hunts/**/*.sql.
+    FrontMatter,
+    /// A job: jobs/*.yaml.
+    Job,
+    /// A lake: lake.yaml.
+    Lake,
+    /// A form: sql/forms/*.yaml.
+    Form,
+    /// The schema of a view: sql/views/*/schema.yaml.
+    View,
+    /// Exceptions: a list of its own file.
+    Exceptions,
+}
+
+/// `lakehunt hunts new`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  lakehunt hunts new certutil_download\n  lakehunt hunts new rare_rpc_call --product network --category dce_rpc"
+)]
+pub struct NewArgs {
+    /// The hunt's name, in `snake_case`: the name of its file.
+    pub name: String,
+    /// The view it reads.
+    #[arg(long, value_name = "VIEW", default_value = "process_creation")]
+    pub category: String,
+    /// The folder below sql/hunts.
+    #[arg(long, default_value = "windows")]
+    pub product: String,
 }
 
 /// Rows for people or for machines.
@@ -198,6 +288,35 @@ pub struct SqlArgs {
     /// Which time; all of it by default.
     #[command(flatten)]
     pub window: WindowArgs,
+}
+
+/// `lakehunt test`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  lakehunt test\n  lakehunt test wmic_format --accept\n  lakehunt test --junit report.xml\n\nThe fixture of sql/hunts/<path>.sql is the folder tests/hunts/<path>/ with\n  events.ndjson                 raw events in the form windows_event, or\n  events.<form or view>.ndjson  raw events of another form, or rows with the columns of a view\n  expected.ndjson               the findings, with the columns that are worth comparing\n  params.yaml                   other values for the hunt's params, if need be\nEach event has a `_note` of `hit: why` or `near miss: why`; one of each at least.\n\nExit codes: 0 all passed, 1 one failed or a stable hunt has none, 2 usage or configuration."
+)]
+pub struct TestArgs {
+    /// Only these hunts.
+    #[arg(value_name = "NAME")]
+    pub hunts: Vec<String>,
+    /// Write what is found as what is expected, with the columns that were compared before.
+    #[arg(long)]
+    pub accept: bool,
+    /// Write XML for CI too, as `JUnit` does.
+    #[arg(long, value_name = "FILE")]
+    pub junit: Option<PathBuf>,
+    /// How to print.
+    #[arg(long, value_enum, default_value_t = TestFormat::Text)]
+    pub format: TestFormat,
+}
+
+/// Output of verbs that have no Markdown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum TestFormat {
+    /// For people.
+    Text,
+    /// One JSON document.
+    Json,
 }
 
 /// `lakehunt tables`.

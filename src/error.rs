@@ -27,6 +27,8 @@ pub struct Place {
     pub line: usize,
     /// Column in characters, 1-based; 0 when only the line is known.
     pub column: usize,
+    /// Characters from there on that the error is about; 0 when that is not known.
+    pub length: usize,
     /// The text of that line, for the caret.
     pub text: Option<String>,
 }
@@ -89,6 +91,7 @@ impl Error {
             file: file.as_ref().to_owned(),
             line: 0,
             column: 0,
+            length: 0,
             text: None,
         }));
         self
@@ -101,11 +104,30 @@ impl Error {
             file: file.as_ref().to_owned(),
             line,
             column,
+            length: 0,
             text: line
                 .checked_sub(1)
                 .and_then(|index| source.lines().nth(index))
                 .map(str::to_owned),
         }));
+        self
+    }
+
+    /// Underlines the word that stands at the place, where the message names it: `^~~~` in place of `^`.
+    #[must_use]
+    pub fn underlined(mut self) -> Self {
+        if let Some(place) = &mut self.place
+            && place.length == 0
+            && let Some(text) = &place.text
+        {
+            let word = text.chars().skip(place.column.saturating_sub(1));
+            let word = word.take_while(|c| c.is_alphanumeric() || "_-.".contains(*c));
+            let word: String = word.collect();
+            let word = word.trim_end_matches('.');
+            if self.message.to_lowercase().contains(&word.to_lowercase()) {
+                place.length = word.chars().count();
+            }
+        }
         self
     }
 
@@ -185,7 +207,8 @@ impl fmt::Display for Error {
                     .take(place.column - 1)
                     .map(|c| if c == '\t' { '\t' } else { ' ' })
                     .collect();
-                write!(f, "\n{margin} | {indent}^")?;
+                let tail = "~".repeat(place.length.saturating_sub(1));
+                write!(f, "\n{margin} | {indent}^{tail}")?;
             }
         }
         Ok(())
@@ -242,5 +265,15 @@ mod tests {
             error.to_string(),
             "unknown key `levl`\n  --> a.sql:2:4\n  |\n2 | -- levl: high\n  |    ^"
         );
+        let underlined = error.underlined().to_string();
+        assert!(underlined.ends_with("\n  |    ^~~~"), "{underlined}");
+        let about_another = Error::configuration("missing key `level`").at(
+            "a.sql",
+            2,
+            4,
+            "-- ---\n-- levl: high\n",
+        );
+        let underlined = about_another.underlined().to_string();
+        assert!(underlined.ends_with("\n  |    ^"), "{underlined}");
     }
 }

@@ -6,45 +6,70 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, Duration, Utc};
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::error::{Error, Result, did_you_mean};
+use crate::exceptions::{self, Exception, Exceptions};
 use crate::hunt::{Hunt, Parameter, Selection, yaml};
 use crate::time::{Grid, parse_duration, parse_instant, parse_timezone};
 
 /// The job file as it is written; unknown keys are errors.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct JobFile {
+    /// The lake file, relative to the job.
     lake: PathBuf,
+    /// Which hunts; all of them by default.
     #[serde(default)]
     hunts: Selection,
+    /// Which tiles: windows that follow each other without gap or overlap.
     grid: GridFile,
+    /// Where the grid begins: a date, or a time in RFC 3339.
     since: Option<String>,
+    /// "As if it were then": for sample jobs.
     at: Option<String>,
+    /// The output folder, relative to the job.
     output: PathBuf,
+    /// Other values for parameters: hunt, parameter, value.
     #[serde(default)]
     params: BTreeMap<String, BTreeMap<String, Parameter>>,
+    /// An alert whose group alerted within this time before is a repeat; 24h by default.
     suppress: Option<String>,
+    /// Findings that somebody has judged: a file relative to the job, or a list.
+    exceptions: Option<Exceptions>,
+    /// Limits of one run.
     #[serde(default)]
     limits: LimitsFile,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct GridFile {
+    /// When it runs: five fields, as cron has them.
     cron: String,
+    /// Where the window of a run starts, in Splunk's relative time, such as `-1d@d`.
     earliest: String,
+    /// Where it ends, such as `@d`.
     latest: String,
+    /// The zone of `cron` and of days; UTC by default.
     timezone: Option<String>,
 }
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct LimitsFile {
+    /// Memory for the hunts, such as `2GiB`.
     memory: Option<String>,
+    /// How long one hunt may take; 10m by default.
     hunt_timeout: Option<String>,
+    /// Findings kept per hunt and tile; 10000 by default.
     max_findings: Option<usize>,
+}
+
+/// The JSON Schema of a job.
+pub fn json_schema() -> schemars::Schema {
+    schemars::schema_for!(JobFile)
 }
 
 /// Limits of one run.
@@ -79,6 +104,8 @@ pub struct Job {
     pub params: BTreeMap<String, BTreeMap<String, Parameter>>,
     /// An alert whose group alerted within this time before is a repeat.
     pub suppress: Duration,
+    /// Findings that somebody has judged, of all hunts.
+    pub exceptions: Vec<Exception>,
     /// Limits of one run.
     pub limits: Limits,
     text: String,
@@ -130,6 +157,11 @@ impl Job {
                     .maybe_hint(e.hint_text().map(str::to_owned))
             })
         });
+        let exceptions = match file.exceptions {
+            None => Vec::new(),
+            Some(Exceptions::File(file)) => exceptions::read(&join(folder, &file), zone)?,
+            Some(Exceptions::List(list)) => exceptions::check(list, path, &text, zone)?,
+        };
         Ok(Self {
             name: path
                 .file_stem()
@@ -148,6 +180,7 @@ impl Job {
                 )?,
                 max_findings: file.limits.max_findings.unwrap_or(10_000),
             },
+            exceptions,
             hunts: file.hunts,
             grid,
             output: join(folder, &file.output),

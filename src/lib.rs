@@ -20,7 +20,7 @@
 //! | [`lake`] | tables over files: listing by time, readers, flattening, quarantine, clock, identity, forms, views |
 //! | [`store`] | where bytes live: local disk, by the trait that buckets share |
 //! | [`functions`] | SQL functions, one file each; imports nothing else of the crate |
-//! | [`hunt`], [`job`] | hunts, front matter, library; jobs and their grids; no query engine |
+//! | [`hunt`], [`job`], [`exceptions`] | hunts, front matter, library; jobs and their grids; judged findings; no query engine |
 //! | [`sample`] | the seeded generator of the sample lake; imports nothing else of the crate |
 //! | [`time`] | windows, tiles, Splunk's relative time, cron; "now" is passed in |
 //! | [`error`] | errors that name file, line, column and a hint |
@@ -48,6 +48,7 @@ pub mod cli;
 pub mod commands;
 pub mod engine;
 pub mod error;
+pub mod exceptions;
 pub mod functions;
 pub mod history;
 pub mod hunt;

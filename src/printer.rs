@@ -148,6 +148,24 @@ impl Printer {
         self.talk(&labelled("error", "1;31", message, hint, self.stderr_color));
     }
 
+    /// Says one of several errors or warnings, with an empty line behind it.
+    pub fn diagnostic(&self, is_error: bool, message: &str, hint: Option<&str>) {
+        let (label, color_code) = if is_error {
+            ("error", "1;31")
+        } else {
+            ("warning", "33")
+        };
+        let text = labelled(label, color_code, message, hint, self.stderr_color);
+        self.talk(&(text + "\n"));
+    }
+
+    /// Says how it went, in one line without a label. Quiet drops it.
+    pub fn conclude(&self, line: &str) {
+        if !self.quiet {
+            self.talk(&format!("{}\n", neutral_lines(line)));
+        }
+    }
+
     fn talk(&self, text: &str) {
         self.without_bars(|| {
             // Nobody is left to tell when stderr is gone, and the work is worth finishing all the same.

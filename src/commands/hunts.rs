@@ -1,7 +1,8 @@
-//! `lakehunt hunts list` and `lakehunt hunts show`.
+//! `lakehunt hunts list` and `lakehunt hunts show`; `new` has a file of its own.
 
 use std::fmt::Write as _;
 
+use chrono::{DateTime, Utc};
 use serde_json::json;
 
 use super::data;
@@ -10,8 +11,9 @@ use crate::error::{Error, Result};
 use crate::hunt::{Content, Hunt, Library};
 use crate::printer::Printer;
 
-pub(super) fn run(command: &HuntsCommand, printer: &Printer) -> Result<u8> {
-    let library = Library::load(&Content::beside(None)?)?;
+pub(super) fn run(command: &HuntsCommand, printer: &Printer, now: DateTime<Utc>) -> Result<u8> {
+    let content = Content::beside(None)?;
+    let library = Library::load(&content)?;
     match command {
         HuntsCommand::List { tags, format } => list(&library, tags, *format, printer)?,
         HuntsCommand::Show {
@@ -19,6 +21,9 @@ pub(super) fn run(command: &HuntsCommand, printer: &Printer) -> Result<u8> {
             source,
             format,
         } => show(library.get(name)?, *source, *format, printer)?,
+        HuntsCommand::New(arguments) => {
+            super::hunts_new::run(arguments, &content, &library, printer, now)?;
+        }
     }
     Ok(0)
 }

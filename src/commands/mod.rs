@@ -2,12 +2,20 @@
 //!
 //! The only place that ties the rooms together. Prints through the printer alone.
 
+mod check;
 mod hunts;
+mod hunts_new;
+mod init;
+mod judge;
+mod rebuild_tile;
 mod run;
 mod run_tile;
 mod sample;
+mod schema;
 mod sql;
 mod tables;
+pub mod test;
+mod test_report;
 mod tile_report;
 
 use std::path::PathBuf;
@@ -30,10 +38,14 @@ pub fn main(cli: Cli, now: DateTime<Utc>) -> ExitCode {
     let printer = Printer::new(cli.quiet, color);
     let result = match cli.command {
         Command::Run(arguments) => run::run(&arguments, &printer, now),
-        Command::Hunts(command) => hunts::run(&command, &printer),
+        Command::Hunts(command) => hunts::run(&command, &printer, now),
+        Command::Check(arguments) => check::run(&arguments, &printer),
+        Command::Test(arguments) => test::run(&arguments, &printer),
         Command::Sql(arguments) => sql::run(&arguments, &printer, now),
         Command::Tables(arguments) => tables::run(&arguments, &printer),
         Command::Sample(arguments) => sample::run(&arguments, &printer),
+        Command::Init(arguments) => init::run(&arguments, &printer),
+        Command::Schema(arguments) => schema::run(&arguments, &printer),
         Command::Completions { shell } => completions(shell, &printer),
     };
     match result {

@@ -8,6 +8,7 @@ use std::time::Instant;
 use chrono::{DateTime, Duration, Utc};
 
 use super::data;
+use super::rebuild_tile::rebuild_tile;
 use super::run_tile::{TileRun, run_tile};
 use crate::cli::{Format, RunArgs, WindowArgs};
 use crate::engine::Engine;
@@ -39,6 +40,11 @@ pub(super) fn run(arguments: &RunArgs, printer: &Printer, now: DateTime<Utc>) ->
         library
             .get(name)
             .map_err(|error| at_job(&job, name, error.about("params")))?;
+    }
+    for exception in &job.exceptions {
+        library
+            .get(&exception.hunt)
+            .map_err(|error| exception.error_about(&exception.hunt, &error))?;
     }
     let lake = Arc::new(Lake::open(
         arguments.lake.as_deref().unwrap_or(&job.lake),
@@ -86,7 +92,13 @@ pub(super) fn run(arguments: &RunArgs, printer: &Printer, now: DateTime<Utc>) ->
         };
         let result = runtime.block_on(async {
             tokio::select! {
-                result = run_tile(&tile_run, printer) => result,
+                result = async {
+                    if arguments.rebuild {
+                        rebuild_tile(&tile_run).await
+                    } else {
+                        run_tile(&tile_run, printer).await
+                    }
+                } => result,
                 _ = tokio::signal::ctrl_c() => Err(Error::failure("interrupted; nothing of this tile was published")),
             }
         });
@@ -165,7 +177,7 @@ fn level(word: &str) -> Option<Level> {
     .find(|level| level.as_str() == word)
 }
 
-fn chosen(library: &Library, job: &Job, named: &[String]) -> Result<Vec<Hunt>> {
+pub(super) fn chosen(library: &Library, job: &Job, named: &[String]) -> Result<Vec<Hunt>> {
     if named.is_empty() {
         for name in job.hunts.names.iter().flatten() {
             library
@@ -188,7 +200,7 @@ fn chosen(library: &Library, job: &Job, named: &[String]) -> Result<Vec<Hunt>> {
 }
 
 /// An error about something that the job file says, at its line.
-fn at_job(job: &Job, word: &str, error: Error) -> Error {
+pub(super) fn at_job(job: &Job, word: &str, error: Error) -> Error {
     job.error_at(word, error.message())
         .maybe_hint(error.hint_text().map(str::to_owned))
 }

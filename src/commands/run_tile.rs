@@ -6,18 +6,18 @@ use std::sync::atomic::Ordering;
 
 use chrono::Duration;
 
-use super::tile_report::{alert_report, quarantine, table_record, table_report};
+use super::judge::Judge;
+use super::tile_report::{quarantine, report, table_record};
 use crate::engine::{Engine, HuntOutcome, PlannedHunt, Session, TableScan};
 use crate::error::{Error, Result};
-use crate::history;
 use crate::hunt::Hunt;
 use crate::job::Job;
 use crate::output::findings::parquet_bytes;
 use crate::output::ledger::{FORMAT_VERSION, HuntRecord, Ledger, State};
 use crate::output::publish::{hunt_path, quarantine_path, summary_path};
-use crate::output::{Findings, Output, alert};
+use crate::output::{Alert, Findings, Output, alert};
 use crate::printer::Printer;
-use crate::report::{self, AlertReport, HuntReport, HuntState, Report};
+use crate::report::{self, Report};
 use crate::time::{Window, parse_duration};
 
 /// More bad lines than this, and a ratio above the table's, make a table's results partial.
@@ -37,12 +37,11 @@ pub(super) struct TileRun<'a> {
 }
 
 /// What a tile leaves behind, hunt by hunt.
-struct Results {
-    files: BTreeMap<String, Vec<u8>>,
-    hunts: BTreeMap<String, HuntRecord>,
-    reports: Vec<HuntReport>,
-    alerts: Vec<AlertReport>,
-    notes: Vec<String>,
+#[derive(Default)]
+pub(super) struct Results {
+    pub(super) files: BTreeMap<String, Vec<u8>>,
+    pub(super) hunts: BTreeMap<String, HuntRecord>,
+    pub(super) alerts: BTreeMap<String, Vec<Alert>>,
 }
 
 /// Plans all hunts for a tile; hunts with the same lookback share a session.
@@ -55,12 +54,7 @@ pub(super) async fn plan_all(
     let mut sessions: BTreeMap<i64, Arc<Session>> = BTreeMap::new();
     let mut planned = Vec::new();
     for hunt in hunts {
-        let lookback = match &hunt.front_matter.lookback {
-            Some(text) => parse_duration(text).map_err(|error| {
-                Error::configuration(format!("lookback: {error}")).in_file(&hunt.path)
-            })?,
-            None => Duration::zero(),
-        };
+        let lookback = lookback(hunt)?;
         let key = lookback.num_milliseconds();
         let session = if let Some(session) = sessions.get(&key) {
             Arc::clone(session)
@@ -79,6 +73,15 @@ pub(super) async fn plan_all(
     Ok(planned)
 }
 
+/// How far before the tile a hunt looks.
+pub(super) fn lookback(hunt: &Hunt) -> Result<Duration> {
+    let Some(text) = &hunt.front_matter.lookback else {
+        return Ok(Duration::zero());
+    };
+    parse_duration(text)
+        .map_err(|error| Error::configuration(format!("lookback: {error}")).in_file(&hunt.path))
+}
+
 /// Runs one tile; `None` when another run has it.
 pub(super) async fn run_tile(run: &TileRun<'_>, printer: &Printer) -> Result<Option<Report>> {
     let Some(lock) = run.output.lock(&run.job.name, run.tile)? else {
@@ -86,53 +89,34 @@ pub(super) async fn run_tile(run: &TileRun<'_>, printer: &Printer) -> Result<Opt
     };
     let planned = plan_all(run.engine, run.job, run.hunts, run.tile).await?;
     let (hunts, sessions): (Vec<_>, Vec<_>) = planned.into_iter().unzip();
+    let mut judge = Judge::new(run);
+    for (hunt, planned) in run.hunts.iter().zip(&hunts) {
+        judge.check(hunt, &planned.schema).await?;
+    }
     let (outcomes, scans) = scan(run, &hunts, &sessions, printer).await?;
     let problems: BTreeMap<&str, String> = scans
         .iter()
         .filter_map(|(name, scan)| Some((name.as_str(), problem(scan)?)))
         .collect();
-    let mut results = Results {
-        files: BTreeMap::new(),
-        hunts: BTreeMap::new(),
-        reports: Vec::new(),
-        alerts: Vec::new(),
-        notes: Vec::new(),
-    };
+    let mut results = Results::default();
     for outcome in outcomes {
         let hunt = &run.hunts[outcome.hunt];
-        conclude(
-            run,
-            hunt,
-            &hunts[outcome.hunt],
-            outcome,
-            &problems,
-            &mut results,
-        )?;
+        let planned = &hunts[outcome.hunt];
+        conclude(run, hunt, planned, outcome, &problems, &mut judge, &mut results).await?;
     }
     let mut tables = BTreeMap::new();
-    let mut table_reports = Vec::new();
     for (name, scan) in &scans {
         if let Some(bytes) = quarantine(scan, run.tile, run.is_exploratory)? {
-            results
-                .files
-                .insert(quarantine_path(&run.job.name, run.tile, name), bytes);
+            let path = quarantine_path(&run.job.name, run.tile, name);
+            results.files.insert(path, bytes);
         }
-        tables.insert(name.clone(), table_record(scan));
-        table_reports.push(table_report(name, scan, run.tile, run.is_exploratory));
+        tables.insert(
+            name.clone(),
+            table_record(scan, run.tile, run.is_exploratory),
+        );
     }
-    let mut report = Report {
-        format_version: report::FORMAT_VERSION,
-        lakehunt_version: env!("CARGO_PKG_VERSION").to_owned(),
-        job: run.job.name.clone(),
-        lake: run.engine.lake().path.display().to_string(),
-        window_start: run.tile.start,
-        window_end: run.tile.end,
-        hunts: results.reports,
-        alerts: results.alerts,
-        tables: table_reports,
-        notes: results.notes,
-    };
-    report.arrange();
+    let (covered, notes) = judge.conclude()?;
+    let report = report(run, &tables, &results.hunts, &results.alerts, notes)?;
     // A ledger that cannot be read says nothing: the tile is written anew.
     let previous = run
         .output
@@ -148,7 +132,9 @@ pub(super) async fn run_tile(run: &TileRun<'_>, printer: &Printer) -> Result<Opt
         window_start: run.tile.start,
         window_end: run.tile.end,
         tables,
+        lookups: lookups(run.engine).await?,
         hunts: results.hunts,
+        exceptions: covered,
         outputs: BTreeMap::new(),
     };
     let stale = stale(run, &mut ledger, previous)?;
@@ -160,21 +146,31 @@ pub(super) async fn run_tile(run: &TileRun<'_>, printer: &Printer) -> Result<Opt
         &stale,
         ledger,
     )?;
-    // A rendering, outside the commit; of a subset it would hide what the other hunts found.
-    if !run.is_subset {
-        let json =
-            report::json::render(&report).map_err(|error| Error::failure(error.to_string()))?;
-        run.output.put(
-            &summary_path(&run.job.name, run.tile, "json"),
-            json.as_bytes(),
-        )?;
-        let markdown = report::markdown::render(&report);
-        run.output.put(
-            &summary_path(&run.job.name, run.tile, "md"),
-            markdown.as_bytes(),
-        )?;
-    }
+    write_summary(run, &report)?;
     Ok(Some(report))
+}
+
+/// What the lookups of the lake hold: results depend on them too.
+async fn lookups(engine: &Engine) -> Result<BTreeMap<String, String>> {
+    let mut hashes = BTreeMap::new();
+    for (name, lookup) in &engine.lake().lookups {
+        hashes.insert(name.clone(), lookup.rows().await?.sha256.clone());
+    }
+    Ok(hashes)
+}
+
+/// The renderings of a report, outside the commit; of a subset they would hide what the other hunts found.
+pub(super) fn write_summary(run: &TileRun<'_>, report: &Report) -> Result<()> {
+    if run.is_subset {
+        return Ok(());
+    }
+    let json = report::json::render(report).map_err(|error| Error::failure(error.to_string()))?;
+    let markdown = report::markdown::render(report);
+    for (suffix, text) in [("json", json), ("md", markdown)] {
+        let path = summary_path(&run.job.name, run.tile, suffix);
+        run.output.put(&path, text.as_bytes())?;
+    }
+    Ok(())
 }
 
 async fn scan(
@@ -265,12 +261,13 @@ fn state_before(
 }
 
 /// Findings, alerts and records of one hunt.
-fn conclude(
+async fn conclude(
     run: &TileRun<'_>,
     hunt: &Hunt,
     planned: &PlannedHunt,
     outcome: HuntOutcome,
     problems: &BTreeMap<&str, String>,
+    judge: &mut Judge<'_>,
     results: &mut Results,
 ) -> Result<()> {
     let (state, reason) = state_before(planned, problems);
@@ -280,11 +277,11 @@ fn conclude(
         reason,
         tables: planned.tables.clone(),
         rows: 0,
+        timeless: 0,
         findings: 0,
         alerts: 0,
         truncated: false,
     };
-    let mut found = Vec::new();
     let findings = outcome.rows.and_then(|batches| {
         record.rows = batches.iter().map(|batch| batch.num_rows() as u64).sum();
         Findings::of_tile(&planned.schema, &batches, run.tile).map_err(|error| error.to_string())
@@ -295,70 +292,41 @@ fn conclude(
             record.reason = Some(reason);
         }
         Ok(findings) => {
-            found = alert::alerts(hunt, &findings, run.tile, &planned.logic_hash);
+            let mut found = judge.alerts(hunt, &findings, &planned.logic_hash).await?;
             let limit = run.job.limits.max_findings;
             let kept = findings.first(limit);
             record.findings = kept.num_rows() as u64;
+            record.timeless = findings.timeless as u64;
             record.truncated = findings.rows.num_rows() > kept.num_rows() || found.len() > limit;
             found.truncate(limit);
             record.alerts = found.len() as u64;
-            if findings.timeless > 0 {
-                results.notes.push(format!(
-                    "{}: {} rows of its result have no last_seen and count in no tile",
-                    hunt.name, findings.timeless
-                ));
-            }
-            let path = |kind| hunt_path(kind, &run.job.name, run.tile, &hunt.name);
             if kept.num_rows() > 0 {
-                results
-                    .files
-                    .insert(path("findings"), parquet_bytes(&kept)?);
+                let path = hunt_path("findings", &run.job.name, run.tile, &hunt.name);
+                results.files.insert(path, parquet_bytes(&kept)?);
             }
-            if !found.is_empty() {
-                results
-                    .files
-                    .insert(path("alerts"), parquet_bytes(&alert::batch(&found)?)?);
-            }
+            results.add_alerts(run, hunt, found)?;
         }
     }
-    let root = run.output.root();
-    let earlier = history::earlier_alerts(
-        root,
-        &run.job.name,
-        &hunt.name,
-        run.tile,
-        run.job.suppress,
-        &mut results.notes,
-    )?;
-    let mut repeats = 0;
-    for alert in &found {
-        let repeat =
-            history::is_repeat(&earlier, &alert.group_id, alert.last_seen, run.job.suppress);
-        repeats += u64::from(repeat);
-        results.alerts.push(alert_report(hunt, alert, repeat));
-    }
-    results.reports.push(HuntReport {
-        name: hunt.name.clone(),
-        title: hunt.front_matter.title.clone(),
-        level: hunt.front_matter.level,
-        status: hunt.front_matter.status.as_str().to_owned(),
-        state: match record.state {
-            State::Complete => HuntState::Complete,
-            State::Partial => HuntState::Partial,
-            State::Failed => HuntState::Failed,
-            State::Skipped => HuntState::Skipped,
-        },
-        reason: record.reason.clone(),
-        tables: planned.tables.clone(),
-        no_data: planned.tables.is_empty(),
-        findings: record.findings,
-        alerts_new: found.len() as u64 - repeats,
-        alerts_repeat: repeats,
-        alerts_excepted: 0,
-        truncated: record.truncated,
-    });
     results.hunts.insert(hunt.name.clone(), record);
     Ok(())
+}
+
+impl Results {
+    /// Adds the alerts of a hunt and their file.
+    pub(super) fn add_alerts(
+        &mut self,
+        run: &TileRun<'_>,
+        hunt: &Hunt,
+        alerts: Vec<Alert>,
+    ) -> Result<()> {
+        if !alerts.is_empty() {
+            let path = hunt_path("alerts", &run.job.name, run.tile, &hunt.name);
+            let bytes = parquet_bytes(&alert::batch(&alerts)?)?;
+            self.files.insert(path, bytes);
+        }
+        self.alerts.insert(hunt.name.clone(), alerts);
+        Ok(())
+    }
 }
 
 /// What of this tile is there and no longer its. Hunts that were not run keep their files and records, hunts that did
@@ -397,6 +365,9 @@ fn stale(
         }
         for (table, record) in previous.tables {
             ledger.tables.entry(table).or_default().merge(record);
+        }
+        for (exception, covered) in previous.exceptions {
+            ledger.exceptions.entry(exception).or_insert(covered);
         }
     }
     let kept = previous

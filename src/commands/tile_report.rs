@@ -6,16 +6,20 @@ use std::collections::BTreeMap;
 
 use chrono::DateTime;
 
+use super::run_tile::TileRun;
 use crate::engine::TableScan;
 use crate::error::{Error, Result};
+use crate::history;
 use crate::hunt::Hunt;
 use crate::lake::{BadRecord, FileReport};
 use crate::output::Alert;
-use crate::output::ledger::{ObjectRecord, TableRecord};
-use crate::report::{AlertReport, Entity, EvidenceRow, LostFile, TableReport};
+use crate::output::ledger::{HuntRecord, ObjectRecord, State, TableRecord};
+use crate::report::{
+    self, AlertReport, Entity, EvidenceRow, HuntReport, HuntState, LostFile, Report, TableReport,
+};
 use crate::time::Window;
 
-pub(super) fn alert_report(hunt: &Hunt, alert: &Alert, repeat: bool) -> AlertReport {
+fn alert_report(hunt: &Hunt, alert: &Alert, repeat: bool) -> AlertReport {
     AlertReport {
         alert_id: alert.alert_id.clone(),
         group_id: alert.group_id.clone(),
@@ -129,8 +133,13 @@ pub(super) fn quarantine(
     Ok((!bytes.is_empty()).then_some(bytes))
 }
 
-pub(super) fn table_record(scan: &TableScan) -> TableRecord {
+pub(super) fn table_record(scan: &TableScan, tile: Window, is_exploratory: bool) -> TableRecord {
     let sum = |value: fn(&FileReport) -> u64| scan.files.iter().map(value).sum();
+    let mut type_conflicts = BTreeMap::new();
+    for (column, count) in scan.files.iter().flat_map(|file| &file.conflicts) {
+        *type_conflicts.entry(column.clone()).or_insert(0) += *count;
+    }
+    let quarantined = |file| bad_count(file, tile, is_exploratory);
     TableRecord {
         objects: scan
             .files
@@ -146,51 +155,119 @@ pub(super) fn table_record(scan: &TableScan) -> TableRecord {
                 lost: file.lost.clone(),
             })
             .collect(),
+        files_total: (scan.listing.files.len() + scan.listing.files_pruned) as u64,
+        bytes_read: sum(|file| file.bytes),
         rows_read: sum(|file| file.rows),
         rows_in_window: sum(|file| file.in_window),
         rows_rejected: sum(|file| file.rejected),
+        quarantined: scan.files.iter().map(quarantined).sum(),
         rows_matched: scan.matched,
+        type_conflicts,
         newest_event: scan.files.iter().filter_map(FileReport::newest_event).max(),
     }
 }
 
-pub(super) fn table_report(
-    name: &str,
-    scan: &TableScan,
-    tile: Window,
-    is_exploratory: bool,
-) -> TableReport {
-    let sum = |value: fn(&FileReport) -> u64| scan.files.iter().map(value).sum();
-    let mut type_conflicts = BTreeMap::new();
-    for (column, count) in scan.files.iter().flat_map(|file| &file.conflicts) {
-        *type_conflicts.entry(column.clone()).or_insert(0) += *count;
-    }
-    let rows_in_window: u64 = sum(|file| file.in_window);
+fn table_report(name: &str, record: &TableRecord) -> TableReport {
+    let lost = |object: &ObjectRecord| {
+        Some(LostFile {
+            file: object.path.clone(),
+            reason: object.lost.clone()?,
+        })
+    };
     TableReport {
         name: name.to_owned(),
-        files_total: (scan.listing.files.len() + scan.listing.files_pruned) as u64,
-        files_read: scan.files.len() as u64,
-        bytes_read: sum(|file| file.bytes),
-        rows_read: sum(|file| file.rows),
-        rows_in_window,
-        rows_matched: scan.matched,
-        quarantined: scan
-            .files
-            .iter()
-            .map(|file| bad_count(file, tile, is_exploratory))
-            .sum(),
-        type_conflicts,
-        no_data: rows_in_window == 0,
-        newest_event: scan.files.iter().filter_map(FileReport::newest_event).max(),
-        lost: scan
-            .files
-            .iter()
-            .filter_map(|file| {
-                Some(LostFile {
-                    file: file.object.path.clone(),
-                    reason: file.lost.clone()?,
-                })
-            })
-            .collect(),
+        files_total: record.files_total,
+        files_read: record.objects.len() as u64,
+        bytes_read: record.bytes_read,
+        rows_read: record.rows_read,
+        rows_in_window: record.rows_in_window,
+        rows_matched: record.rows_matched,
+        quarantined: record.quarantined,
+        type_conflicts: record.type_conflicts.clone(),
+        no_data: record.rows_in_window == 0,
+        newest_event: record.newest_event,
+        lost: record.objects.iter().filter_map(lost).collect(),
     }
+}
+
+fn hunt_report(hunt: &Hunt, record: &HuntRecord) -> HuntReport {
+    HuntReport {
+        name: hunt.name.clone(),
+        title: hunt.front_matter.title.clone(),
+        level: hunt.front_matter.level,
+        status: hunt.front_matter.status.as_str().to_owned(),
+        state: match record.state {
+            State::Complete => HuntState::Complete,
+            State::Partial => HuntState::Partial,
+            State::Failed => HuntState::Failed,
+            State::Skipped => HuntState::Skipped,
+        },
+        reason: record.reason.clone(),
+        tables: record.tables.clone(),
+        no_data: record.tables.is_empty(),
+        findings: record.findings,
+        alerts_new: 0,
+        alerts_repeat: 0,
+        alerts_excepted: 0,
+        truncated: record.truncated,
+    }
+}
+
+/// The report of a tile: what its ledger records and its alerts say, told new from repeated by what earlier tiles left.
+///
+/// # Errors
+/// When the folders of earlier alerts cannot be listed.
+pub(super) fn report(
+    run: &TileRun<'_>,
+    tables: &BTreeMap<String, TableRecord>,
+    hunts: &BTreeMap<String, HuntRecord>,
+    alerts: &BTreeMap<String, Vec<Alert>>,
+    mut notes: Vec<String>,
+) -> Result<Report> {
+    let mut hunt_reports = Vec::new();
+    let mut alert_reports = Vec::new();
+    for hunt in run.hunts {
+        let Some(record) = hunts.get(&hunt.name) else {
+            continue;
+        };
+        if record.timeless > 0 {
+            notes.push(format!(
+                "{}: {} rows of its result have no last_seen and count in no tile",
+                hunt.name, record.timeless
+            ));
+        }
+        let suppress = run.job.suppress;
+        let root = run.output.root();
+        let job = &run.job.name;
+        let earlier =
+            history::earlier_alerts(root, job, &hunt.name, run.tile, suppress, &mut notes)?;
+        let mut report = hunt_report(hunt, record);
+        for alert in alerts.get(&hunt.name).into_iter().flatten() {
+            let is_repeat =
+                history::is_repeat(&earlier, &alert.group_id, alert.last_seen, suppress);
+            let count = match (&alert.excepted_by, is_repeat) {
+                (Some(_), _) => &mut report.alerts_excepted,
+                (None, true) => &mut report.alerts_repeat,
+                (None, false) => &mut report.alerts_new,
+            };
+            *count += 1;
+            alert_reports.push(alert_report(hunt, alert, is_repeat));
+        }
+        hunt_reports.push(report);
+    }
+    let tables = tables.iter();
+    let mut report = Report {
+        format_version: report::FORMAT_VERSION,
+        lakehunt_version: env!("CARGO_PKG_VERSION").to_owned(),
+        job: run.job.name.clone(),
+        lake: run.engine.lake().path.display().to_string(),
+        window_start: run.tile.start,
+        window_end: run.tile.end,
+        hunts: hunt_reports,
+        alerts: alert_reports,
+        tables: tables.map(|(name, record)| table_report(name, record)).collect(),
+        notes,
+    };
+    report.arrange();
+    Ok(report)
 }

@@ -3,7 +3,10 @@
 //!
 //! Knows lakes and queries; knows nothing of jobs, outputs and people.
 
-pub mod names;
+pub mod check;
+pub mod condition;
+mod names;
+mod nulls;
 pub mod plan;
 pub mod prepare;
 pub mod scan;
@@ -19,6 +22,7 @@ use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex};
 
+use datafusion::datasource::MemTable;
 use datafusion::execution::SessionStateBuilder;
 use datafusion::execution::memory_pool::{GreedyMemoryPool, TrackConsumersPool};
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
@@ -99,6 +103,50 @@ impl Engine {
     /// # Errors
     /// When a view does not plan over this lake's tables.
     pub async fn session(&self, scope: Option<Window>, window: Option<Window>) -> Result<Session> {
+        let context = self.context()?;
+        if let Some(window) = window {
+            bind_window(&context, window);
+        }
+        let mut relations = Vec::new();
+        let mut reports = BTreeMap::new();
+        for (name, table) in &self.lake.tables {
+            let report: SharedReport = Arc::new(Mutex::default());
+            let provider = WindowedTable {
+                table: Arc::clone(table),
+                window: scope,
+                report: Arc::clone(&report),
+                progress: Arc::clone(&self.progress),
+            };
+            context
+                .register_table(name.as_str(), Arc::new(provider))
+                .map_err(|error| Error::failure(error.strip_backtrace()))?;
+            relations.push((name.clone(), column_names(&table.schema())));
+            reports.insert(name.clone(), report);
+        }
+        for (name, lookup) in &self.lake.lookups {
+            let rows = lookup.rows().await?.rows.clone();
+            relations.push((name.clone(), column_names(&rows.schema())));
+            let table = MemTable::try_new(rows.schema(), vec![vec![rows]]);
+            table
+                .and_then(|table| context.register_table(name.as_str(), Arc::new(table)))
+                .map_err(|error| Error::failure(error.strip_backtrace()))?;
+        }
+        let mut relations = Relations(relations);
+        views::register(&context, &self.lake, &relations).await?;
+        for view in self.lake.views.values() {
+            relations
+                .0
+                .push((view.name.clone(), column_names(&view.schema())));
+        }
+        Ok(Session {
+            context,
+            relations,
+            reports,
+        })
+    }
+
+    /// A context with our functions and no tables.
+    fn context(&self) -> Result<SessionContext> {
         let mut config = SessionConfig::new()
             // Hunts run on few survivors, in order of file and row: results do not depend on timing.
             .with_target_partitions(1)
@@ -120,39 +168,14 @@ impl Engine {
         let context = SessionContext::new_with_state(state);
         functions::register_all(&context)
             .map_err(|error| Error::failure(error.strip_backtrace()))?;
-        if let Some(window) = window {
-            for (name, instant) in [("window_start", window.start), ("window_end", window.end)] {
-                context.register_udf(functions::window_bound(name, instant.timestamp_micros()));
-            }
-        }
-        let mut relations = Vec::new();
-        let mut reports = BTreeMap::new();
-        for (name, table) in &self.lake.tables {
-            let report: SharedReport = Arc::new(Mutex::default());
-            let provider = WindowedTable {
-                table: Arc::clone(table),
-                window: scope,
-                report: Arc::clone(&report),
-                progress: Arc::clone(&self.progress),
-            };
-            context
-                .register_table(name.as_str(), Arc::new(provider))
-                .map_err(|error| Error::failure(error.strip_backtrace()))?;
-            relations.push((name.clone(), column_names(&table.schema())));
-            reports.insert(name.clone(), report);
-        }
-        let mut relations = Relations(relations);
-        views::register(&context, &self.lake, &relations).await?;
-        for view in self.lake.views.values() {
-            relations
-                .0
-                .push((view.name.clone(), column_names(&view.schema())));
-        }
-        Ok(Session {
-            context,
-            relations,
-            reports,
-        })
+        Ok(context)
+    }
+}
+
+/// What `window_start()` and `window_end()` say.
+fn bind_window(context: &SessionContext, window: Window) {
+    for (name, instant) in [("window_start", window.start), ("window_end", window.end)] {
+        context.register_udf(functions::window_bound(name, instant.timestamp_micros()));
     }
 }
 

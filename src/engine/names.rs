@@ -20,6 +20,9 @@ use super::scope::{
 use super::source::SqlSource;
 use crate::error::{Result, did_you_mean};
 
+/// How the error about a table or view that is not there begins; the name and a backtick follow.
+pub(super) const UNKNOWN_RELATION: &str = "unknown table or view `";
+
 /// What a query can name.
 pub trait Catalog {
     /// Tables and views with their columns.
@@ -351,7 +354,7 @@ impl Resolver<'_> {
                     .source
                     .error_at(
                         ident.span.start,
-                        format!("unknown table or view `{}`", ident.value),
+                        format!("{UNKNOWN_RELATION}{}`", ident.value),
                     )
                     .hint(did_you_mean(&ident.value, names).unwrap_or_else(|| {
                         let names: Vec<_> =

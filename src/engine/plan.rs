@@ -13,7 +13,7 @@ use sha2::{Digest, Sha256};
 use super::{Session, SqlSource, prepare};
 use crate::error::{Error, Result, did_you_mean};
 use crate::hex;
-use crate::hunt::{Hunt, Parameter};
+use crate::hunt::{Hunt, Parameter, front_matter};
 use crate::lake::{Lake, LakeScanExec, Table};
 
 /// Columns of a result that have a meaning for all hunts.
@@ -66,8 +66,11 @@ impl Session {
             .statement_to_plan(prepared.statement)
             .await
             .map_err(wrong)?;
-        refuse_unstable(&plan, &source)?;
-        check_columns(hunt, plan.schema().as_arrow())?;
+        let mut errors = unstable_functions(&plan, &source)?;
+        errors.extend(column_errors(hunt, plan.schema().as_arrow()));
+        if let Some(error) = errors.into_iter().next() {
+            return Err(error);
+        }
         check_last_seen(hunt, &plan)?;
         let mut tables: Vec<String> = Vec::new();
         for relation in &prepared.relations {
@@ -75,6 +78,7 @@ impl Session {
                 Some(view) => {
                     tables.extend(lake.sources(view).map(|(table, _)| table.name.clone()));
                 }
+                None if lake.lookups.contains_key(relation) => {}
                 None => tables.push(relation.clone()),
             }
         }
@@ -100,89 +104,115 @@ impl Session {
     }
 }
 
-/// Refuses functions whose result changes from run to run.
-fn refuse_unstable(plan: &LogicalPlan, source: &SqlSource) -> Result<()> {
-    let mut found = None;
+impl Session {
+    /// What decides a rerun of a hunt, as [`PlannedHunt::logic_hash`], without planning it.
+    ///
+    /// # Errors
+    /// Those of a text that does not parse or names what there is not.
+    pub fn logic_hash(
+        &self,
+        hunt: &Hunt,
+        lake: &Lake,
+        lookback: Duration,
+        parameters: &BTreeMap<String, Parameter>,
+    ) -> Result<String> {
+        let source = SqlSource {
+            path: hunt.path.clone(),
+            text: hunt.sql.clone(),
+        };
+        let prepared = prepare::prepare(&source, parameters, &self.relations, true)?;
+        let relations = prepared.relations.iter();
+        Ok(logic_hash(hunt, lake, lookback, parameters, relations))
+    }
+}
+
+/// Functions whose result changes from run to run.
+pub(super) fn unstable_functions(plan: &LogicalPlan, source: &SqlSource) -> Result<Vec<Error>> {
+    let mut found: Vec<Vec<String>> = Vec::new();
     let walked = plan.apply_with_subqueries(|node| {
         node.apply_expressions(|expression| {
             expression.apply(|expression| {
                 if let Expr::ScalarFunction(function) = expression
                     && function.func.signature().volatility != Volatility::Immutable
                 {
-                    found = Some(function.name().to_owned());
-                    return Ok(TreeNodeRecursion::Stop);
+                    let names = std::iter::once(function.name().to_owned());
+                    let names: Vec<_> = names.chain(function.func.aliases().to_vec()).collect();
+                    if !found.contains(&names) {
+                        found.push(names);
+                    }
                 }
                 Ok(TreeNodeRecursion::Continue)
             })
         })
     });
     walked.map_err(|error| source.planning_error(&error))?;
-    match found {
-        Some(name) => {
-            let message = format!("{name}() gives another result on every run");
-            let by_chance = ["random", "uuid"].contains(&name.as_str());
-            Err(source.error_about(&name, message).hint(if by_chance {
-                "a rerun must give the same rows; drop it"
-            } else {
-                "a hunt never says when, its job does; window_start() and window_end() give the bounds"
-            }))
-        }
-        None => Ok(()),
-    }
+    let errors = found.into_iter().map(|names| {
+        // As it is written, which may be another name of the function.
+        let errors = names.iter().map(|name| {
+            source.error_about(name, format!("{name}() gives another result on every run"))
+        });
+        let errors: Vec<_> = errors.collect();
+        let placed = errors
+            .iter()
+            .position(|error| error.place().is_some_and(|place| place.line > 0));
+        let by_chance = names
+            .iter()
+            .any(|name| ["random", "uuid"].contains(&name.as_str()));
+        let hint = if by_chance {
+            "a rerun must give the same rows; drop it"
+        } else {
+            "a hunt never says when, its job does; window_start() and window_end() give the bounds"
+        };
+        errors
+            .into_iter()
+            .nth(placed.unwrap_or(0))
+            .map(|error| error.hint(hint))
+    });
+    Ok(errors.flatten().collect())
 }
 
-fn check_columns(hunt: &Hunt, schema: &datafusion::arrow::datatypes::Schema) -> Result<()> {
+/// What the front matter or all hunts ask of a result, and this one has not.
+pub(super) fn column_errors(
+    hunt: &Hunt,
+    schema: &datafusion::arrow::datatypes::Schema,
+) -> Vec<Error> {
     let names: Vec<&str> = schema
         .fields()
         .iter()
         .map(|field| field.name().as_str())
         .collect();
-    let error = |key: &str, message: String| {
-        let key = key.split('.').next().unwrap_or(key);
-        let starts = |line: &str| {
-            line.strip_prefix("-- ")
-                .is_some_and(|rest| rest.starts_with(&format!("{key}:")))
-        };
-        let error = Error::configuration(message);
-        match hunt.sql.lines().position(starts) {
-            Some(line) => error.at(&hunt.path, line + 1, 4, &hunt.sql),
-            None => error.in_file(&hunt.path),
-        }
-    };
+    let mut errors = Vec::new();
     let front = &hunt.front_matter;
     let placeholders = front
         .risk
         .as_ref()
         .map(|risk| placeholders(&risk.message))
         .unwrap_or_default();
-    let wanted = front.key.iter().map(|column| ("key", column.clone()));
-    let wanted = wanted.chain(
-        front
-            .entities
-            .values()
-            .map(|column| ("entities", column.clone())),
-    );
-    let wanted = wanted.chain(
-        placeholders
-            .into_iter()
-            .map(|column| ("risk.message", column)),
-    );
-    for (what, column) in wanted {
-        if !names.contains(&column.as_str()) {
-            return Err(
-                error(what, format!("{what}: the result has no column `{column}`")).hint(
-                    did_you_mean(&column, names.iter().copied())
-                        .unwrap_or_else(|| format!("it has {}", names.join(", "))),
-                ),
-            );
+    let key = front.key.iter().map(|column| ("key", column.as_str()));
+    let entities = front.entities.values();
+    let entities = entities.map(|column| ("entities", column.as_str()));
+    let message = placeholders
+        .iter()
+        .map(|column| ("risk.message", column.as_str()));
+    for (what, column) in key.chain(entities).chain(message) {
+        if names.contains(&column) {
+            continue;
         }
+        let error = Error::configuration(format!("{what}: the result has no column `{column}`"));
+        let key = what.split('.').next().unwrap_or(what);
+        let error = match front_matter::locate(&hunt.sql, key, column) {
+            Some((line, at)) => error.at(&hunt.path, line, at, &hunt.sql),
+            None => error.in_file(&hunt.path),
+        };
+        let near = did_you_mean(column, names.iter().copied());
+        errors.push(error.hint(near.unwrap_or_else(|| format!("it has {}", names.join(", ")))));
     }
+    let plain = |message: String| Error::configuration(message).in_file(&hunt.path);
     for (index, name) in names.iter().enumerate() {
         if names[..index].contains(name) {
-            return Err(error(
-                "",
-                format!("two columns of the result are named `{name}`"),
-            ));
+            errors.push(plain(format!(
+                "two columns of the result are named `{name}`"
+            )));
         }
     }
     let is_time = |name: &str| {
@@ -191,14 +221,14 @@ fn check_columns(hunt: &Hunt, schema: &datafusion::arrow::datatypes::Schema) -> 
             .is_ok_and(|f| matches!(f.data_type(), DataType::Timestamp(..)))
     };
     if !is_time("last_seen") && !is_time("event_time") {
-        return Err(error("", "the result has neither `last_seen` nor `event_time`".to_owned())
+        errors.push(plain("the result has neither `last_seen` nor `event_time`".to_owned())
             .hint("aggregate `max(event_time) AS last_seen` over all events that contribute, or select `event_time`"));
     }
-    Ok(())
+    errors
 }
 
 /// An aggregate must say `last_seen`: an `event_time` of its own making can lie in any tile.
-fn check_last_seen(hunt: &Hunt, plan: &LogicalPlan) -> Result<()> {
+pub(super) fn check_last_seen(hunt: &Hunt, plan: &LogicalPlan) -> Result<()> {
     let is_aggregate = plan
         .exists(|node| Ok(matches!(node, LogicalPlan::Aggregate(_))))
         .unwrap_or(false);

@@ -17,7 +17,7 @@ use datafusion::sql::sqlparser::tokenizer::Span;
 use super::names::{self, Catalog};
 use super::source::SqlSource;
 use crate::error::{Error, Result, did_you_mean};
-use crate::hunt::Parameter;
+use crate::hunt::{Parameter, front_matter};
 
 /// A query that is ready to be planned.
 #[derive(Debug)]
@@ -39,31 +39,49 @@ pub fn prepare(
     catalog: &dyn Catalog,
     reproducible: bool,
 ) -> Result<Prepared> {
-    let (mut query, explain) = parse(source)?;
-    if reproducible && explain.is_some() {
-        return Err(not_a_select(source, "EXPLAIN"));
+    let mut errors = Vec::new();
+    let prepared = prepare_all(source, parameters, catalog, reproducible, &mut errors);
+    match (errors.into_iter().next(), prepared) {
+        (None, Some(prepared)) => Ok(prepared),
+        (Some(error), _) => Err(error),
+        (None, None) => Err(Error::configuration("there is no SELECT").in_file(&source.path)),
     }
+}
+
+/// [`prepare`] with all errors, and what is left to plan where they leave something: an unknown parameter is NULL in it.
+pub(super) fn prepare_all(
+    source: &SqlSource,
+    parameters: &BTreeMap<String, Parameter>,
+    catalog: &dyn Catalog,
+    reproducible: bool,
+    errors: &mut Vec<Error>,
+) -> Option<Prepared> {
+    let parsed = parse(source).and_then(|(query, explain)| match explain {
+        Some(_) if reproducible => Err(not_a_select(source, "EXPLAIN")),
+        explain => Ok((query, explain)),
+    });
+    let (mut query, explain) = parsed.map_err(|error| errors.push(error)).ok()?;
     let mut checks = Checks {
         source,
         parameters,
         reproducible,
         used: BTreeSet::new(),
+        errors,
     };
-    if let ControlFlow::Break(error) = query.visit(&mut checks) {
-        return Err(*error);
+    let _: ControlFlow<()> = query.visit(&mut checks);
+    let used = checks.used;
+    for name in parameters.keys().filter(|name| !used.contains(*name)) {
+        let message = format!("the parameter `{name}` is not used in the SQL");
+        let error = match front_matter::locate(&source.text, "params", name) {
+            Some((line, column)) => {
+                Error::configuration(message).at(&source.path, line, column, &source.text)
+            }
+            None => Error::configuration(message).in_file(&source.path),
+        };
+        errors.push(error.hint(format!("write `${name}` where its value belongs")));
     }
-    let unused: Vec<_> = parameters
-        .keys()
-        .filter(|name| !checks.used.contains(*name))
-        .collect();
-    if let Some(name) = unused.first() {
-        return Err(
-            Error::configuration(format!("the parameter `{name}` is not used in the SQL"))
-                .in_file(&source.path)
-                .hint(format!("write `${name}` where its value belongs")),
-        );
-    }
-    let relations = names::resolve(&mut query, catalog, source)?;
+    let relations = names::resolve(&mut query, catalog, source);
+    let relations = relations.map_err(|error| errors.push(error)).ok()?;
     let query = Statement::Statement(Box::new(SqlStatement::Query(query)));
     let statement = match explain {
         None => query,
@@ -72,7 +90,7 @@ pub fn prepare(
             ..explain
         }),
     };
-    Ok(Prepared {
+    Some(Prepared {
         statement,
         relations,
     })
@@ -124,10 +142,11 @@ struct Checks<'a> {
     parameters: &'a BTreeMap<String, Parameter>,
     reproducible: bool,
     used: BTreeSet<String>,
+    errors: &'a mut Vec<Error>,
 }
 
 impl VisitorMut for Checks<'_> {
-    type Break = Box<Error>;
+    type Break = ();
 
     fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<Self::Break> {
         let limited = query.limit_clause.is_some() || query.fetch.is_some();
@@ -137,14 +156,12 @@ impl VisitorMut for Checks<'_> {
             } else {
                 "LIMIT"
             };
-            return ControlFlow::Break(Box::new(
+            let message = format!("{word} without ORDER BY gives other rows on every run");
+            self.errors.push(
                 self.source
-                    .error_about(
-                        word,
-                        format!("{word} without ORDER BY gives other rows on every run"),
-                    )
+                    .error_about(word, message)
                     .hint("order by columns that decide every tie, or drop the LIMIT"),
-            ));
+            );
         }
         ControlFlow::Continue(())
     }
@@ -166,7 +183,12 @@ impl VisitorMut for Checks<'_> {
                 value.span.start,
                 format!("unknown parameter `{placeholder}`"),
             );
-            return ControlFlow::Break(Box::new(error.hint(hint)));
+            self.errors.push(error.hint(hint));
+            *expression = Expr::Value(ValueWithSpan {
+                value: Value::Null,
+                span: value.span,
+            });
+            return ControlFlow::Continue(());
         };
         self.used.insert(name.to_owned());
         *expression = literal(parameter, value.span);

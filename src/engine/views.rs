@@ -20,7 +20,7 @@ use super::source::SqlSource;
 use crate::error::{Error, Result};
 use crate::lake::table::{EVENT_TIME, FILE_COLUMN, RECORD_ID, ROW_COLUMN, TABLE_COLUMN};
 use crate::lake::view::{FormSql, View};
-use crate::lake::{Lake, Table};
+use crate::lake::Lake;
 
 /// The name that a form's SELECT gives to its table.
 const SOURCE: &str = "source";
@@ -30,7 +30,7 @@ pub async fn register(context: &SessionContext, lake: &Lake, catalog: &dyn Catal
     for view in lake.views.values() {
         let mut union: Option<LogicalPlanBuilder> = None;
         for (table, sql) in lake.sources(view) {
-            let plan = branch(context, view, table, sql, catalog).await?;
+            let plan = branch(context, view, &table.name, sql, catalog).await?;
             let wrong = |error| planning(sql, &error);
             union = Some(match union {
                 None => LogicalPlanBuilder::from(plan),
@@ -48,11 +48,11 @@ pub async fn register(context: &SessionContext, lake: &Lake, catalog: &dyn Catal
     Ok(())
 }
 
-/// One form's SELECT over one table, cast to the view's columns.
-async fn branch(
+/// One form's SELECT over the table of that name, cast to the view's columns.
+pub(super) async fn branch(
     context: &SessionContext,
     view: &View,
-    table: &Table,
+    table: &str,
     sql: &FormSql,
     catalog: &dyn Catalog,
 ) -> Result<LogicalPlan> {
@@ -64,7 +64,7 @@ async fn branch(
     let select = simple_select(&mut query).ok_or_else(|| {
         Error::configuration("a form's SQL is one plain SELECT").in_file(&sql.path)
     })?;
-    name_table(select, &table.name).ok_or_else(|| {
+    name_table(select, table).ok_or_else(|| {
         Error::configuration(format!("a form's SELECT reads FROM {SOURCE}")).in_file(&sql.path)
     })?;
     // Clock, identity and place are the table's; a form need not repeat them.
@@ -112,7 +112,7 @@ async fn branch(
             let name = field.name();
             let found = fields.contains(name);
             let value = match name.as_str() {
-                "source" if !found => lit(ScalarValue::Utf8View(Some(table.name.clone()))),
+                "source" if !found => lit(ScalarValue::Utf8View(Some(table.to_owned()))),
                 _ if found => Expr::Column(Column::from_name(name)),
                 _ => lit(ScalarValue::try_from(field.data_type()).unwrap_or(ScalarValue::Null)),
             };

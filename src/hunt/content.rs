@@ -10,11 +10,14 @@ use include_dir::{Dir, include_dir};
 use crate::error::{Error, Result};
 
 static SHIPPED: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/sql");
+/// The fixtures of the hunts, so that a new project can test what it starts with.
+static FIXTURES: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/tests/hunts");
 
 /// The files of one `sql/` folder by their path inside it, with `/` between the parts.
 #[derive(Debug, Clone)]
 pub struct Content {
     root: PathBuf,
+    is_shipped: bool,
     files: BTreeMap<String, String>,
 }
 
@@ -25,6 +28,7 @@ impl Content {
         collect_shipped(&SHIPPED, &mut files);
         Self {
             root: PathBuf::from("sql"),
+            is_shipped: true,
             files,
         }
     }
@@ -61,6 +65,7 @@ impl Content {
         }
         Ok(Self {
             root: root.to_owned(),
+            is_shipped: false,
             files,
         })
     }
@@ -99,6 +104,26 @@ impl Content {
             .map(|(path, text)| (path.as_str(), text.as_str()))
     }
 
+    /// Whether this is what ships inside the binary, and no folder that somebody can change.
+    pub fn is_shipped(&self) -> bool {
+        self.is_shipped
+    }
+
+    /// The `tests/` folder that belongs to the content, beside `sql/`, whether it is there or not; `None` for what ships
+    /// inside the binary.
+    pub fn tests(&self) -> Option<PathBuf> {
+        let project = self.root.parent().unwrap_or(Path::new(""));
+        (!self.is_shipped).then(|| project.join("tests"))
+    }
+
+    /// The content without the file, or without the files below the folder, that a user knows by this path.
+    #[must_use]
+    pub fn without(mut self, shown: &Path) -> Self {
+        self.files
+            .retain(|inside, _| !self.root.join(inside).starts_with(shown));
+        self
+    }
+
     /// The path to show to a user for a file of the content.
     pub fn display_path(&self, inside: &str) -> PathBuf {
         self.root.join(inside)
@@ -111,6 +136,23 @@ fn shortest(path: &Path) -> PathBuf {
         .ok()
         .and_then(|here| path.strip_prefix(here).ok().map(Path::to_owned))
         .unwrap_or_else(|| path.to_owned())
+}
+
+/// The files that a new project starts with, by their paths in it: `sql/...` and `tests/hunts/...`.
+pub fn shipped_files() -> BTreeMap<String, String> {
+    let mut files = BTreeMap::new();
+    for (root, folder) in [("sql", &SHIPPED), ("tests/hunts", &FIXTURES)] {
+        let mut below = BTreeMap::new();
+        collect_shipped(folder, &mut below);
+        files.extend(
+            below
+                .into_iter()
+                // Worked examples for tests of lakehunt itself.
+                .filter(|(inside, _)| !inside.ends_with("/vectors.yaml"))
+                .map(|(inside, text)| (format!("{root}/{inside}"), text)),
+        );
+    }
+    files
 }
 
 fn collect_shipped(folder: &Dir<'_>, files: &mut BTreeMap<String, String>) {

@@ -2,8 +2,10 @@
 //!
 //! Knows nothing of lakes and windows.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::path::PathBuf;
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::{Content, Hunt, Level, Status, front_matter};
@@ -16,7 +18,7 @@ pub struct Library {
 }
 
 /// Which hunts a job runs: by name, or by tag, status and level (all given conditions must hold).
-#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Selection {
     /// Hunts by name.
@@ -29,47 +31,101 @@ pub struct Selection {
     pub level: Option<Vec<Level>>,
 }
 
+/// One hunt file with all that is wrong with it, before anybody asks what its SQL means.
+#[derive(Debug, Clone)]
+pub struct Examined {
+    /// The file stem.
+    pub name: String,
+    /// The hunt, with stand-ins for what is wrong in its front matter; `None` when that cannot be read at all.
+    pub hunt: Option<Hunt>,
+    /// The keys that hold a stand-in.
+    pub stand_ins: BTreeSet<String>,
+    /// Configuration errors at their places.
+    pub errors: Vec<Error>,
+}
+
+/// Reads every hunt of a `sql/` folder with all errors: front matters, and names and ids that are taken.
+pub fn examine(content: &Content) -> Vec<Examined> {
+    let mut examined: Vec<Examined> = Vec::new();
+    let mut ids: HashMap<String, String> = HashMap::new();
+    let mut names: HashMap<String, PathBuf> = HashMap::new();
+    for (inside, text) in content.below("hunts") {
+        let Some(name) = inside
+            .rsplit('/')
+            .next()
+            .and_then(|file| file.strip_suffix(".sql"))
+        else {
+            continue;
+        };
+        let path = content.display_path(inside);
+        let front_matter::Reading {
+            front_matter,
+            stand_ins,
+            mut errors,
+        } = front_matter::read(&path, text);
+        if let Some(front) = &front_matter
+            && !stand_ins.contains("id")
+            && let Some(other) = ids.insert(front.id.to_lowercase(), name.to_owned())
+        {
+            let error = Error::configuration(format!(
+                "hunts `{other}` and `{name}` have the same id {}",
+                front.id
+            ));
+            let error = match front_matter::locate(text, "id", &front.id) {
+                Some((line, column)) => error.at(&path, line, column, text),
+                None => error.in_file(&path),
+            };
+            errors.push(error.hint("give the newer one a fresh UUID"));
+        }
+        if let Some(other) = names.insert(name.to_owned(), path.clone()) {
+            let message = format!(
+                "two hunts are named `{name}`: {} and {}",
+                other.display(),
+                path.display()
+            );
+            errors.push(
+                Error::configuration(message)
+                    .in_file(&path)
+                    .hint("a hunt's name is the name of its file: rename one"),
+            );
+        }
+        let hunt = front_matter.map(|front_matter| Hunt {
+            name: name.to_owned(),
+            front_matter,
+            path,
+            inside: inside.to_owned(),
+            sql: text.to_owned(),
+        });
+        examined.push(Examined {
+            name: name.to_owned(),
+            hunt,
+            stand_ins,
+            errors,
+        });
+    }
+    examined
+}
+
 impl Library {
     /// Reads every hunt of a `sql/` folder.
     ///
     /// # Errors
     /// The first hunt whose front matter does not parse, or whose name or id is taken.
     pub fn load(content: &Content) -> Result<Self> {
-        let mut hunts: BTreeMap<String, Hunt> = BTreeMap::new();
-        let mut ids: HashMap<String, String> = HashMap::new();
-        for (inside, text) in content.below("hunts") {
-            let Some(name) = inside
-                .rsplit('/')
-                .next()
-                .and_then(|file| file.strip_suffix(".sql"))
-            else {
-                continue;
-            };
-            let path = content.display_path(inside);
-            let hunt = Hunt {
-                name: name.to_owned(),
-                front_matter: front_matter::parse(&path, text)?,
-                path,
-                inside: inside.to_owned(),
-                sql: text.to_owned(),
-            };
-            if let Some(other) = ids.insert(hunt.front_matter.id.clone(), hunt.name.clone()) {
-                return Err(Error::configuration(format!(
-                    "hunts `{other}` and `{name}` have the same id {}",
-                    hunt.front_matter.id
-                ))
-                .in_file(&hunt.path)
-                .hint("give the newer one a fresh UUID"));
-            }
-            if let Some(other) = hunts.insert(name.to_owned(), hunt) {
-                return Err(Error::configuration(format!(
-                    "two hunts are named `{name}`: {} and {}",
-                    other.path.display(),
-                    content.display_path(inside).display()
-                )));
-            }
+        let examined = examine(content);
+        let mut errors = examined.iter().flat_map(|hunt| &hunt.errors);
+        match errors.next() {
+            Some(error) => Err(error.clone()),
+            None => Ok(Self::of(&examined)),
         }
-        Ok(Self { hunts })
+    }
+
+    /// The hunts that could be read, whatever is wrong with them.
+    pub fn of(examined: &[Examined]) -> Self {
+        let hunts = examined.iter().filter_map(|examined| examined.hunt.clone());
+        Self {
+            hunts: hunts.map(|hunt| (hunt.name.clone(), hunt)).collect(),
+        }
     }
 
     /// All hunts in order of their names.

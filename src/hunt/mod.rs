@@ -4,8 +4,11 @@
 //! Pure: no query engine, no async runtime. What the SQL means is the engine's business.
 
 pub mod content;
+pub mod fixture;
 pub mod front_matter;
 pub mod library;
+pub mod tags;
+pub mod template;
 pub mod yaml;
 
 pub use content::Content;

@@ -53,12 +53,12 @@ fn unknown_key(message: &str) -> Option<String> {
     did_you_mean(typed, words)
 }
 
-/// Reads and parses a whole YAML file.
+/// Reads a whole YAML file.
 ///
 /// # Errors
-/// A configuration error when the file cannot be read (with a hint for a folder), or does not parse.
-pub fn read<T: DeserializeOwned>(file: &Path, what: &str) -> Result<(T, String)> {
-    let text = std::fs::read_to_string(file).map_err(|error| {
+/// A configuration error when it cannot be read, with a hint for a folder.
+pub fn text(file: &Path, what: &str) -> Result<String> {
+    std::fs::read_to_string(file).map_err(|error| {
         let hint = match error.kind() {
             _ if file.is_dir() => Some(format!(
                 "{} is a folder; name the {what} file itself",
@@ -72,6 +72,14 @@ pub fn read<T: DeserializeOwned>(file: &Path, what: &str) -> Result<(T, String)>
         Error::configuration(format!("cannot read the {what}: {error}"))
             .in_file(file)
             .maybe_hint(hint)
-    })?;
+    })
+}
+
+/// Reads and parses a whole YAML file.
+///
+/// # Errors
+/// Those of [`text`] and [`parse`].
+pub fn read<T: DeserializeOwned>(file: &Path, what: &str) -> Result<(T, String)> {
+    let text = text(file, what)?;
     Ok((parse(&text, file, 1, 0, &text)?, text))
 }

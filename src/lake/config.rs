@@ -1,26 +1,33 @@
 //! `lake.yaml` as it is written. Knows the keys; opening locations is [`super::Table`]'s business.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::{Path, PathBuf};
 
-use serde::Deserialize;
+use schemars::JsonSchema;
+use serde::de::value::SeqAccessDeserializer;
+use serde::de::{SeqAccess, Unexpected, Visitor};
+use serde::{Deserialize, Deserializer};
 
 use super::form::{ColumnSpec, Identity, TimeSource};
 use crate::error::{Error, Result};
 use crate::hunt::yaml;
+use crate::store::refuse_url;
 
 /// How the bytes of a table's files are to be read. Compression is told by the suffix.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Format {
     /// Apache Parquet: `.parquet`.
     Parquet,
     /// One JSON object a line: `.ndjson`, `.jsonl`, `.json`, plain or with `.gz` or `.zst`.
     Ndjson,
+    /// Comma-separated values with a header, for lookups: `.csv`, plain or with `.gz` or `.zst`.
+    Csv,
 }
 
 /// How files are compressed where their names do not say.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Compression {
     /// Not at all, whatever the suffix says.
@@ -42,8 +49,51 @@ impl Compression {
     }
 }
 
+/// Where a table's event time is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Clock {
+    /// Nowhere: a lookup, read whole.
+    None,
+    /// In these columns, the first that parses.
+    Sources(Vec<TimeSource>),
+}
+
+/// By hand, because an untagged enum would not say which key is wrong.
+impl<'de> Deserialize<'de> for Clock {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct NoneOrSources;
+        impl<'de> Visitor<'de> for NoneOrSources {
+            type Value = Clock;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("`none`, or a list of {column, format, timezone}")
+            }
+            fn visit_str<E: serde::de::Error>(self, word: &str) -> Result<Clock, E> {
+                match word {
+                    "none" => Ok(Clock::None),
+                    _ => Err(E::invalid_value(Unexpected::Str(word), &self)),
+                }
+            }
+            fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<Clock, A::Error> {
+                Vec::deserialize(SeqAccessDeserializer::new(list)).map(Clock::Sources)
+            }
+        }
+        deserializer.deserialize_any(NoneOrSources)
+    }
+}
+
+impl JsonSchema for Clock {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Clock".into()
+    }
+
+    fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        let sources = generator.subschema_for::<Vec<TimeSource>>();
+        schemars::json_schema!({"anyOf": [{"const": "none"}, sources]})
+    }
+}
+
 /// One table as it is written; unknown keys are errors.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TableConfig {
     /// A folder, relative to the lake file.
@@ -66,18 +116,24 @@ pub struct TableConfig {
     pub timezone: Option<String>,
     /// Above this share of bad lines (and more than 100 of them) results are `partial`.
     pub max_bad_ratio: Option<f64>,
-    /// Without a form: where the event time is.
-    pub time: Option<Vec<TimeSource>>,
+    /// Without a form: where the event time is; `none` for a lookup.
+    pub time: Option<Clock>,
     /// Without a form: what makes a record itself.
     pub identity: Option<Identity>,
     /// Without a form: raw paths and their types.
     pub schema: Option<BTreeMap<String, ColumnSpec>>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Written {
+    /// Tables by their names in SQL.
     tables: BTreeMap<String, TableConfig>,
+}
+
+/// The JSON Schema of a lake file.
+pub fn json_schema() -> schemars::Schema {
+    schemars::schema_for!(Written)
 }
 
 /// A lake file with its text, so that later errors can show the line.
@@ -107,6 +163,15 @@ impl LakeFile {
         })
     }
 
+    /// A lake file that is not there, in a folder that tables without one are relative to: of fixtures.
+    pub(super) fn imagined(folder: &Path) -> Self {
+        Self {
+            path: folder.join("lake.yaml"),
+            tables: BTreeMap::new(),
+            text: String::new(),
+        }
+    }
+
     /// An error about one table, at its line of the file.
     pub fn error_at(&self, table: &str, message: impl Into<String>) -> Error {
         let error = Error::configuration(message);
@@ -119,6 +184,16 @@ impl LakeFile {
             Some((line, column)) => error.at(&self.path, line, column, &self.text),
             None => error.in_file(&self.path),
         }
+    }
+
+    /// A table's location as a local path.
+    ///
+    /// # Errors
+    /// A configuration error for what is on another store.
+    pub fn local_path(&self, location: &str) -> Result<PathBuf> {
+        let path = location.strip_prefix("file://").unwrap_or(location);
+        refuse_url(path, "location")?;
+        Ok(self.resolve(path))
     }
 
     /// A table's location as a path: relative ones are relative to the lake file.

@@ -4,19 +4,23 @@
 //! Knows no files and no views.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use chrono_tz::Tz;
 use datafusion::arrow::datatypes::DataType;
-use serde::Deserialize;
+use schemars::JsonSchema;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{IntoDeserializer, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 
 use crate::error::{Error, Result};
 use crate::functions::TimeFormat;
 use crate::hunt::{Content, yaml};
 
 /// The type a raw path is read as.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum ColumnType {
     /// `Utf8View`. Numbers and booleans become their text; objects and arrays do not fit.
@@ -44,8 +48,8 @@ impl ColumnType {
 }
 
 /// One declared column: a type, or a type and paths that differ from the column's name.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(untagged)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema)]
+#[schemars(untagged, deny_unknown_fields)]
 pub enum ColumnSpec {
     /// Only a type: the name is the path.
     Type(ColumnType),
@@ -58,8 +62,36 @@ pub enum ColumnSpec {
     },
 }
 
+/// By hand, because an untagged enum would not say which word is wrong.
+impl<'de> Deserialize<'de> for ColumnSpec {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct Full {
+            r#type: Option<ColumnType>,
+            path: Option<Paths>,
+        }
+        struct TypeOrFull;
+        impl<'de> Visitor<'de> for TypeOrFull {
+            type Value = ColumnSpec;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a type, or {type, path}")
+            }
+            fn visit_str<E: serde::de::Error>(self, word: &str) -> Result<ColumnSpec, E> {
+                ColumnType::deserialize(word.into_deserializer()).map(ColumnSpec::Type)
+            }
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<ColumnSpec, A::Error> {
+                let Full { r#type, path } =
+                    Full::deserialize(MapAccessDeserializer::new(map))?;
+                Ok(ColumnSpec::Full { r#type, path })
+            }
+        }
+        deserializer.deserialize_any(TypeOrFull)
+    }
+}
+
 /// Raw paths, with dots between nested keys. Of several the first that holds a value counts, row by row.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(untagged)]
 pub enum Paths {
     /// One path.
@@ -92,7 +124,7 @@ impl Paths {
 }
 
 /// One place to find the event time; a form lists several, the first that parses wins.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TimeSource {
     /// A declared column.
@@ -104,7 +136,7 @@ pub struct TimeSource {
 }
 
 /// What makes a record itself: the same event delivered twice has the same identity.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Identity {
     /// Column of the host.
@@ -115,22 +147,31 @@ pub struct Identity {
     pub record: String,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Written {
     #[expect(
         dead_code,
         reason = "documentation for people; typed so that it may be written"
     )]
+    /// What its events are, and where they come from.
     description: Option<String>,
     /// A form whose columns, clock, identity and views this one has too, unless it says otherwise.
     extends: Option<String>,
     /// Where inherited columns lie, such as `event_data.{name}`.
     path: Option<Paths>,
+    /// Where the event time is: the first that parses counts.
     time: Option<Vec<TimeSource>>,
+    /// What makes a record itself, so that a copy is dropped.
     identity: Option<Identity>,
+    /// Raw columns by their names in SQL: a type, or a type and a path.
     #[serde(default)]
     columns: BTreeMap<String, ColumnSpec>,
+}
+
+/// The JSON Schema of a form.
+pub fn json_schema() -> schemars::Schema {
+    schemars::schema_for!(Written)
 }
 
 /// One column of a form.

@@ -9,9 +9,11 @@ pub mod consumer;
 pub mod decoded;
 pub mod exec;
 pub mod file_report;
+pub mod fixture;
 pub mod form;
 pub mod layout;
 pub mod lines;
+pub mod lookup;
 pub mod ndjson;
 pub mod object_reader;
 pub mod parquet;
@@ -26,6 +28,7 @@ pub use config::LakeFile;
 pub use exec::LakeScanExec;
 pub use file_report::{FileReport, Progress, ScanReport, SharedReport};
 pub use form::{ColumnType, Form};
+pub use lookup::Lookup;
 pub use provider::WindowedTable;
 pub use quarantine::BadRecord;
 pub use table::Table;
@@ -36,6 +39,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::error::{Result, did_you_mean};
+use config::{Clock, Format};
 use crate::hunt::Content;
 
 /// One lake: its tables, and the views that its forms make possible.
@@ -45,6 +49,8 @@ pub struct Lake {
     pub path: PathBuf,
     /// Tables by name.
     pub tables: BTreeMap<String, Arc<Table>>,
+    /// Lookups by name.
+    pub lookups: BTreeMap<String, Arc<Lookup>>,
     /// Views by name, whether this lake has a table for them or not.
     pub views: BTreeMap<String, Arc<View>>,
 }
@@ -60,11 +66,22 @@ impl Lake {
         let forms = form::load(content)?;
         let views = view::load(content)?;
         let mut tables = BTreeMap::new();
+        let mut lookups = BTreeMap::new();
         for (name, config) in &lake_file.tables {
             if views.contains_key(name) {
                 return Err(lake_file
                     .error_at(name, format!("table `{name}` has the name of a view"))
                     .hint("rename the table; views are named after categories of events"));
+            }
+            if config.time == Some(Clock::None) {
+                let lookup = Lookup::open(name, config, &lake_file)?;
+                lookups.insert(name.clone(), Arc::new(lookup));
+                continue;
+            }
+            if config.format == Format::Csv {
+                return Err(lake_file
+                    .error_at(name, format!("table `{name}`: CSV is for lookups"))
+                    .hint("add `time: none`, or keep events as Parquet or NDJSON"));
             }
             let form = match (&config.form, &config.schema, &config.time) {
                 (Some(form), None, None) => forms.get(form).cloned().ok_or_else(|| {
@@ -79,7 +96,7 @@ impl Lake {
                             }),
                         )
                 })?,
-                (None, Some(schema), Some(time)) => Arc::new(
+                (None, Some(schema), Some(Clock::Sources(time))) => Arc::new(
                     Form::inline(name, schema.clone(), time.clone(), config.identity.clone())
                         .map_err(|e| lake_file.error_at(name, format!("table `{name}`: {e}")))?,
                 ),
@@ -103,6 +120,7 @@ impl Lake {
         Ok(Self {
             path: path.to_owned(),
             tables,
+            lookups,
             views,
         })
     }

@@ -35,7 +35,7 @@ impl<R: Read> Read for Counted<R> {
     }
 }
 
-fn decompress(
+pub(super) fn decompress(
     compression: Compression,
     reader: impl Read + Send + 'static,
 ) -> io::Result<Box<dyn Read + Send>> {

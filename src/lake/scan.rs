@@ -146,7 +146,8 @@ fn start(
         let _slot = slot;
         let reader = match pass.plan.table.format {
             Format::Parquet => None,
-            Format::Ndjson => match pass.plan.table.location.open(&file.object.path).await {
+            // Tables of events are never CSV; `Lake::open` says so.
+            Format::Ndjson | Format::Csv => match pass.plan.table.location.open(&file.object.path).await {
                 Ok(reader) => Some(reader),
                 Err(error) => {
                     report.lost = Some(error.message().to_owned());

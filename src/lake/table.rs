@@ -14,7 +14,7 @@ use super::config::{Compression, Format, TableConfig};
 use super::layout::{Layout, PathValues, Segment};
 use super::{Form, LakeFile as LakeConfigFile};
 use crate::error::Result;
-use crate::store::{Location, Object, refuse_url};
+use crate::store::{Location, Object};
 use crate::time::{Window, parse_duration};
 
 /// The one clock: microseconds, UTC.
@@ -136,6 +136,14 @@ impl Table {
         })
     }
 
+    /// The schema that a table of a form has, whatever its location: all but partition columns.
+    ///
+    /// # Errors
+    /// Two columns of one name.
+    pub fn schema_of(form: &Form) -> Result<SchemaRef, String> {
+        schema(form, &Layout::parse("**")?)
+    }
+
     /// The form's columns, the partition columns, [`EVENT_TIME`], [`RECORD_ID`] and the columns that locate the row.
     pub fn schema(&self) -> SchemaRef {
         Arc::clone(&self.schema)
@@ -250,28 +258,21 @@ impl Format {
     /// Whether a file's name says that it is of this format.
     pub fn takes(self, path: &str) -> bool {
         let name = path.to_ascii_lowercase();
+        let plain = name
+            .strip_suffix(".gz")
+            .or_else(|| name.strip_suffix(".zst"))
+            .unwrap_or(&name);
+        let plain_ends_with = |suffix: &&str| plain.ends_with(suffix);
         match self {
             Self::Parquet => name.ends_with(".parquet"),
-            Self::Ndjson => {
-                let plain = name
-                    .strip_suffix(".gz")
-                    .or_else(|| name.strip_suffix(".zst"))
-                    .unwrap_or(&name);
-                [".ndjson", ".jsonl", ".json"]
-                    .iter()
-                    .any(|suffix| plain.ends_with(suffix))
-            }
+            Self::Ndjson => [".ndjson", ".jsonl", ".json"].iter().any(plain_ends_with),
+            Self::Csv => plain_ends_with(&".csv"),
         }
     }
 }
 
 fn location(config: &TableConfig, file: &LakeConfigFile) -> Result<Location> {
-    let path = config
-        .location
-        .strip_prefix("file://")
-        .unwrap_or(&config.location);
-    refuse_url(path, "location")?;
-    Location::local(&file.resolve(path))
+    Location::local(&file.local_path(&config.location)?)
 }
 
 fn schema(form: &Form, layout: &Layout) -> Result<SchemaRef, String> {

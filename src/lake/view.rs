@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::Form;
@@ -15,7 +16,7 @@ use crate::error::{Error, Result};
 use crate::hunt::{Content, yaml};
 
 /// The Arrow types a view's column can have.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 pub enum ViewType {
     /// Text.
     Utf8View,
@@ -43,19 +44,29 @@ impl ViewType {
     }
 }
 
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct WrittenColumn {
+    /// Its name: Sigma's field in `snake_case`, else OCSF's.
     name: String,
+    /// Its Arrow type.
     r#type: ViewType,
+    /// What it means, and where it is missing.
     meaning: String,
 }
 
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Written {
+    /// What its events are.
     description: String,
+    /// Its columns, in order.
     columns: Vec<WrittenColumn>,
+}
+
+/// The JSON Schema of the schema of a view.
+pub fn json_schema() -> schemars::Schema {
+    schemars::schema_for!(Written)
 }
 
 /// One column of a view.

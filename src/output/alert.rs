@@ -102,8 +102,15 @@ fn as_rfc3339<S: serde::Serializer>(
     serializer.serialize_str(&value::rfc3339(*time))
 }
 
-/// The alerts of some findings, in order of their ids.
-pub fn alerts(hunt: &Hunt, findings: &Findings, tile: Window, logic_hash: &str) -> Vec<Alert> {
+/// The alerts of some findings, in order of their ids. `excepted` has the exceptions that cover each finding; an alert is
+/// excepted when all of its findings are.
+pub fn alerts(
+    hunt: &Hunt,
+    findings: &Findings,
+    tile: Window,
+    logic_hash: &str,
+    excepted: &[BTreeSet<&str>],
+) -> Vec<Alert> {
     let rows = &findings.rows;
     let key = key_columns(hunt, rows);
     let mut groups: BTreeMap<String, Vec<usize>> = BTreeMap::new();
@@ -122,10 +129,26 @@ pub fn alerts(hunt: &Hunt, findings: &Findings, tile: Window, logic_hash: &str) 
     }
     let mut alerts: Vec<_> = groups
         .iter()
-        .filter_map(|(key, members)| alert(hunt, rows, key, members, tile, logic_hash))
+        .filter_map(|(key, members)| {
+            let alert = alert(hunt, rows, key, members, tile, logic_hash)?;
+            Some(Alert {
+                excepted_by: excepted_by(members, excepted),
+                ..alert
+            })
+        })
         .collect();
     alerts.sort_by(|a, b| a.alert_id.cmp(&b.alert_id));
     alerts
+}
+
+fn excepted_by(members: &[usize], excepted: &[BTreeSet<&str>]) -> Option<String> {
+    let mut names = BTreeSet::new();
+    for row in members {
+        let by = excepted.get(*row).filter(|by| !by.is_empty())?;
+        names.extend(by);
+    }
+    let names: Vec<&str> = names.into_iter().collect();
+    Some(names.join(", "))
 }
 
 /// The columns that make findings the same activity: the hunt's `key`, else all that say what was found.

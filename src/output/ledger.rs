@@ -25,8 +25,14 @@ pub struct Ledger {
     pub window_end: DateTime<Utc>,
     /// What was read, by table.
     pub tables: BTreeMap<String, TableRecord>,
+    /// SHA-256 of what each lookup of the lake held, hex.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
+    pub lookups: BTreeMap<String, String>,
     /// What came out, by hunt.
     pub hunts: BTreeMap<String, HuntRecord>,
+    /// How many findings each exception covered, of those in force.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
+    pub exceptions: BTreeMap<String, u64>,
     /// The files of this tile, by path relative to the output.
     pub outputs: BTreeMap<String, OutputRecord>,
 }
@@ -36,14 +42,26 @@ pub struct Ledger {
 pub struct TableRecord {
     /// Every object that was read.
     pub objects: Vec<ObjectRecord>,
+    /// Objects of the table's listing, read or not.
+    #[serde(default)]
+    pub files_total: u64,
+    /// Bytes fetched, as stored.
+    #[serde(default)]
+    pub bytes_read: u64,
     /// Records read.
     pub rows_read: u64,
     /// Records inside the tile.
     pub rows_in_window: u64,
     /// Records that could not be read.
     pub rows_rejected: u64,
+    /// Records in this tile's quarantine.
+    #[serde(default)]
+    pub quarantined: u64,
     /// Records that a hunt's filters let through.
     pub rows_matched: u64,
+    /// Values of another type than the form declares, by column: they were read as NULL.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub type_conflicts: BTreeMap<String, u64>,
     /// The newest event.
     pub newest_event: Option<DateTime<Utc>>,
 }
@@ -61,6 +79,13 @@ impl TableRecord {
         self.rows_rejected = self.objects.iter().map(|object| object.rejected).sum();
         self.rows_in_window = self.rows_in_window.max(earlier.rows_in_window);
         self.rows_matched = self.rows_matched.max(earlier.rows_matched);
+        self.files_total = self.files_total.max(earlier.files_total);
+        self.bytes_read = self.bytes_read.max(earlier.bytes_read);
+        self.quarantined = self.quarantined.max(earlier.quarantined);
+        for (column, count) in earlier.type_conflicts {
+            let own = self.type_conflicts.entry(column).or_default();
+            *own = (*own).max(count);
+        }
         self.newest_event = self.newest_event.max(earlier.newest_event);
     }
 }
@@ -115,6 +140,9 @@ pub struct HuntRecord {
     pub tables: Vec<String>,
     /// Rows of its result, lookback included.
     pub rows: u64,
+    /// Rows of its result without a `last_seen`: they count in no tile.
+    #[serde(skip_serializing_if = "is_zero", default)]
+    pub timeless: u64,
     /// Findings that count in this tile.
     pub findings: u64,
     /// Alerts.
@@ -122,6 +150,11 @@ pub struct HuntRecord {
     /// Findings were cut at the limit.
     #[serde(skip_serializing_if = "std::ops::Not::not", default)]
     pub truncated: bool,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 /// One file of a tile.

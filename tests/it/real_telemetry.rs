@@ -211,7 +211,7 @@ fn rows_of_the_wmic_hunts_are_the_answers() {
         assert_eq!(run.all_places(hunt), truth.places(letter), "{hunt}");
     }
     assert_ne!(truth.places("d_any"), BTreeSet::new());
-    assert_eq!(run.rows("wmic_remote_ip"), []);
+    assert!(run.rows("wmic_remote_ip").is_empty());
     let stylesheets = run.rows("wmic_format").iter();
     let stylesheets = stylesheets.filter(|row| row["is_stylesheet"] == true);
     let stylesheets: BTreeSet<_> = stylesheets.flat_map(|row| run.places(row)).collect();
@@ -262,7 +262,7 @@ fn the_corrected_hunt_reports_each_wmiexec_session_once() {
         return;
     };
     assert_eq!(truth.groups("a_group"), BTreeMap::new());
-    assert_eq!(run.rows("wmiexec_logscale"), []);
+    assert!(run.rows("wmiexec_logscale").is_empty());
 
     let hunt = "wmiexec_shared_output_file";
     assert_eq!(run.all_places(hunt), truth.places("a"));

@@ -8,9 +8,10 @@
 --   `^cmd.exe` refuses full and quoted paths; a blank must follow the number; the redirect file keeps its leading blank;
 --   the exclusions delete the tool's own opening commands, and with them most real sessions; the lag since the tool's
 --   start must be over a second. Decided where the documentation is silent: `\ ` in a LogScale string is a literal
---   backslash and a blank; times are compared in whole milliseconds; a fraction in UnixTimeSeconds is accepted. Outside
---   CrowdStrike the event name is ignored and the addresses are NULL, which groups them as one. Counts are exact, where
---   LogScale estimates. The corrected hunt is wmiexec_shared_output_file.
+--   backslash and a blank; times are compared in whole milliseconds; a fraction in UnixTimeSeconds is accepted;
+--   groupBy skips an event that lacks one of its keys, so in CrowdStrike both addresses are wanted. Outside CrowdStrike
+--   the event name is ignored and the addresses are NULL, which groups them as one. Counts are exact, where LogScale
+--   estimates. The corrected hunt is wmiexec_shared_output_file.
 -- tags: [attack.execution, attack.t1047]
 -- references: [https://attack.mitre.org/techniques/T1047/]
 -- source:
@@ -52,6 +53,10 @@ WITH matched AS (
     AND NOT wildcard_match(command_line, '*/Q /c cd  1>*', true)
     AND NOT wildcard_match(command_line, '*/Q /c cd \ 1>*', true)
     AND NOT wildcard_match(command_line, '*/Q /c netstat -anop TCP*', true)
+    AND (
+      event_type NOT LIKE 'crowdstrike:%'
+      OR (event_type = 'crowdstrike:WmiCreateProcess' AND source_ip IS NOT NULL AND destination_ip IS NOT NULL)
+    )
 )
 SELECT
   host_id,

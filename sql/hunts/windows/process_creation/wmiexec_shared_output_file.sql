@@ -26,7 +26,7 @@
 --   - Isolate the host and reset the account if the activity is not explained.
 -- lookback: 3h
 -- params: {min_commands: 2, min_processes: 2}
--- entities: {host: host_name, user: users}
+-- entities: {host: host_name, user: users, ip: remote_ips}
 -- key: [session_key]
 -- risk: {score: 64, message: "{total_commands} commands through {redirect_file} on {host_name}"}
 -- ---
@@ -55,6 +55,8 @@ SELECT
   greatest(count(DISTINCT process_id), count(DISTINCT process_guid)) AS total_processes,
   collect_set(concat('[', to_char(event_time, '%Y-%m-%d %H:%M:%S'), '] ', session['command']), 200) AS commands,
   collect_set("user", 20)['values'] AS users,
+  -- Only CrowdStrike's WmiCreateProcess knows the client.
+  collect_set(source_ip, 20)['values'] AS remote_ips,
   min(event_time) AS first_seen,
   max(event_time) AS last_seen,
   count(*) AS event_count,

@@ -1,0 +1,113 @@
+//! Alerts and summary of a tile made again from its stored findings, without reading the lake: after a change of title,
+//! message, level, tags, entities or exceptions, which decide what is said and not what is found.
+
+use std::collections::BTreeSet;
+use std::fs::File;
+
+use datafusion::arrow::array::RecordBatch;
+use datafusion::arrow::compute::concat_batches;
+use datafusion::parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+
+use super::judge::Judge;
+use super::run_tile::{Results, TileRun, lookback, write_summary};
+use super::tile_report::report;
+use crate::error::{Error, Result};
+use crate::hunt::Hunt;
+use crate::output::Findings;
+use crate::output::ledger::{HuntRecord, Ledger, State};
+use crate::output::publish::hunt_path;
+use crate::report::Report;
+
+/// Rebuilds one tile; `None` when a run has it.
+///
+/// # Errors
+/// When the tile was never run, or a hunt now finds something else than it did.
+pub(super) async fn rebuild_tile(run: &TileRun<'_>) -> Result<Option<Report>> {
+    let Some(lock) = run.output.lock(&run.job.name, run.tile)? else {
+        return Ok(None);
+    };
+    let tile = run.tile;
+    let Some(mut ledger) = run.output.ledger(&run.job.name, tile)? else {
+        return Err(Error::failure(format!("{tile} was not run yet"))
+            .hint("run it without --rebuild"));
+    };
+    changed(run, &ledger).await?;
+    let mut judge = Judge::new(run);
+    let mut results = Results::default();
+    let mut stale = BTreeSet::new();
+    for hunt in run.hunts {
+        let Some(mut record) = ledger.hunts.get(&hunt.name).cloned() else {
+            continue;
+        };
+        if record.state != State::Failed {
+            let mut found = Vec::new();
+            if let Some(rows) = stored(run, hunt, &record)? {
+                judge.check(hunt, &rows.schema()).await?;
+                let timeless = 0;
+                let findings = Findings { rows, timeless };
+                found = judge.alerts(hunt, &findings, &record.logic_hash).await?;
+            }
+            record.alerts = found.len() as u64;
+            stale.insert(hunt_path("alerts", &run.job.name, tile, &hunt.name));
+            results.add_alerts(run, hunt, found)?;
+        }
+        results.hunts.insert(hunt.name.clone(), record);
+    }
+    let (covered, notes) = judge.conclude()?;
+    let report = report(run, &ledger.tables, &results.hunts, &results.alerts, notes)?;
+    ledger.outputs.retain(|path, _| !stale.contains(path));
+    ledger.hunts.append(&mut results.hunts);
+    if run.is_subset {
+        ledger.exceptions.extend(covered);
+    } else {
+        ledger.exceptions = covered;
+    }
+    run.output
+        .publish(&lock, &run.job.name, tile, &results.files, &stale, ledger)?;
+    write_summary(run, &report)?;
+    Ok(Some(report))
+}
+
+/// Refuses hunts that are not what they were when the tile ran.
+async fn changed(run: &TileRun<'_>, ledger: &Ledger) -> Result<()> {
+    let session = run.engine.session(None, Some(run.tile)).await?;
+    let mut changed = Vec::new();
+    for hunt in run.hunts {
+        let parameters = run.job.parameters(hunt)?;
+        let hash = session.logic_hash(hunt, run.engine.lake(), lookback(hunt)?, &parameters)?;
+        let record = ledger.hunts.get(&hunt.name);
+        if record.is_none_or(|record| record.logic_hash != hash || record.truncated) {
+            changed.push(hunt.name.as_str());
+        }
+    }
+    if changed.is_empty() {
+        return Ok(());
+    }
+    Err(Error::failure(format!(
+        "{}: what {} finds is not what is stored",
+        run.tile,
+        changed.join(", ")
+    ))
+    .hint("its SQL, parameters, lookback or key changed, it is new, or its findings were cut: run the tile without --rebuild"))
+}
+
+/// The stored findings of a hunt.
+fn stored(run: &TileRun<'_>, hunt: &Hunt, record: &HuntRecord) -> Result<Option<RecordBatch>> {
+    if record.findings == 0 {
+        return Ok(None);
+    }
+    let path = hunt_path("findings", &run.job.name, run.tile, &hunt.name);
+    let path = run.output.root().join(path);
+    let read = || -> std::result::Result<RecordBatch, Box<dyn std::error::Error>> {
+        let builder = ParquetRecordBatchReaderBuilder::try_new(File::open(&path)?)?;
+        let schema = builder.schema().clone();
+        let batches = builder.build()?.collect::<std::result::Result<Vec<_>, _>>()?;
+        Ok(concat_batches(&schema, &batches)?)
+    };
+    let rows = read().map_err(|error| {
+        Error::failure(format!("cannot read the findings: {error}"))
+            .in_file(&path)
+            .hint("run the tile without --rebuild")
+    })?;
+    Ok(Some(rows))
+}
