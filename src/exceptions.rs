@@ -81,7 +81,10 @@ struct Keyed {
 /// What a file of exceptions holds.
 #[derive(JsonSchema)]
 #[schemars(untagged)]
-#[expect(dead_code, reason = "says what is read; reading tries one, then the other")]
+#[expect(
+    dead_code,
+    reason = "says what is read; reading tries one, then the other"
+)]
 enum FileContent {
     /// With the key.
     Keyed(Keyed),
@@ -157,10 +160,12 @@ pub fn check(list: Vec<Written>, path: &Path, text: &str, zone: Tz) -> Result<Ve
                 None => Error::configuration(message).in_file(path),
             }
         };
-        let expires = parse_instant(&written.expires, zone).map_err(|error| {
-            wrong(&written.expires, format!("expires: {error}"))
-        })?;
-        for (key, value) in [("condition", &written.condition), ("reason", &written.reason)] {
+        let expires = parse_instant(&written.expires, zone)
+            .map_err(|error| wrong(&written.expires, format!("expires: {error}")))?;
+        for (key, value) in [
+            ("condition", &written.condition),
+            ("reason", &written.reason),
+        ] {
             if value.trim().is_empty() {
                 return Err(wrong(&written.hunt, format!("its `{key}` is empty")));
             }

@@ -30,14 +30,17 @@ impl<'a> Judge<'a> {
     pub(super) fn new(run: &'a TileRun<'a>) -> Self {
         let covered = Self::of(run).filter(|exception| exception.holds_at(run.tile.start));
         Self {
-            covered: covered.map(|exception| (exception.name.clone(), 0)).collect(),
+            covered: covered
+                .map(|exception| (exception.name.clone(), 0))
+                .collect(),
             run,
         }
     }
 
     /// The exceptions of the hunts that are run.
     fn of(run: &'a TileRun<'a>) -> impl Iterator<Item = &'a Exception> {
-        let is_run = |exception: &&Exception| run.hunts.iter().any(|hunt| hunt.name == exception.hunt);
+        let is_run =
+            |exception: &&Exception| run.hunts.iter().any(|hunt| hunt.name == exception.hunt);
         run.job.exceptions.iter().filter(is_run)
     }
 
@@ -89,7 +92,9 @@ impl<'a> Judge<'a> {
         };
         let answers = self.run.engine.holds(&condition, rows).await;
         let answers = answers.map_err(|error| exception.error(&error))?;
-        Ok((0..answers.len()).filter(|row| answers.value(*row)).collect())
+        Ok((0..answers.len())
+            .filter(|row| answers.value(*row))
+            .collect())
     }
 
     /// What each exception covered, and what is to be said of those that expired or are of no use.
@@ -114,7 +119,9 @@ impl<'a> Judge<'a> {
             .map(|(name, _)| name.as_str())
             .collect();
         let root = run.output.root();
-        for name in history::unused_exceptions(root, &run.job.name, run.tile, &unused, UNUSED_AFTER)? {
+        for name in
+            history::unused_exceptions(root, &run.job.name, run.tile, &unused, UNUSED_AFTER)?
+        {
             notes.push(format!(
                 "exception `{name}` covered nothing in {} days of windows: it can go",
                 UNUSED_AFTER.num_days()

@@ -28,8 +28,9 @@ pub(super) async fn rebuild_tile(run: &TileRun<'_>) -> Result<Option<Report>> {
     };
     let tile = run.tile;
     let Some(mut ledger) = run.output.ledger(&run.job.name, tile)? else {
-        return Err(Error::failure(format!("{tile} was not run yet"))
-            .hint("run it without --rebuild"));
+        return Err(
+            Error::failure(format!("{tile} was not run yet")).hint("run it without --rebuild")
+        );
     };
     changed(run, &ledger).await?;
     let mut judge = Judge::new(run);
@@ -101,7 +102,9 @@ fn stored(run: &TileRun<'_>, hunt: &Hunt, record: &HuntRecord) -> Result<Option<
     let read = || -> std::result::Result<RecordBatch, Box<dyn std::error::Error>> {
         let builder = ParquetRecordBatchReaderBuilder::try_new(File::open(&path)?)?;
         let schema = builder.schema().clone();
-        let batches = builder.build()?.collect::<std::result::Result<Vec<_>, _>>()?;
+        let batches = builder
+            .build()?
+            .collect::<std::result::Result<Vec<_>, _>>()?;
         Ok(concat_batches(&schema, &batches)?)
     };
     let rows = read().map_err(|error| {

@@ -102,7 +102,16 @@ pub(super) async fn run_tile(run: &TileRun<'_>, printer: &Printer) -> Result<Opt
     for outcome in outcomes {
         let hunt = &run.hunts[outcome.hunt];
         let planned = &hunts[outcome.hunt];
-        conclude(run, hunt, planned, outcome, &problems, &mut judge, &mut results).await?;
+        conclude(
+            run,
+            hunt,
+            planned,
+            outcome,
+            &problems,
+            &mut judge,
+            &mut results,
+        )
+        .await?;
     }
     let mut tables = BTreeMap::new();
     for (name, scan) in &scans {

@@ -265,7 +265,9 @@ pub(super) fn report(
         window_end: run.tile.end,
         hunts: hunt_reports,
         alerts: alert_reports,
-        tables: tables.map(|(name, record)| table_report(name, record)).collect(),
+        tables: tables
+            .map(|(name, record)| table_report(name, record))
+            .collect(),
         notes,
     };
     report.arrange();

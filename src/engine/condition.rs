@@ -27,7 +27,11 @@ impl Engine {
     /// # Errors
     /// A configuration error at its place in the condition: it does not parse, names a column that the findings do not
     /// have, is no condition; or a failure of a value.
-    pub async fn holds(&self, condition: &SqlSource, findings: &RecordBatch) -> Result<BooleanArray> {
+    pub async fn holds(
+        &self,
+        condition: &SqlSource,
+        findings: &RecordBatch,
+    ) -> Result<BooleanArray> {
         let wrong = |error| condition.planning_error(&error);
         let tokens = |error: datafusion::sql::sqlparser::parser::ParserError| {
             condition.planning_error(&error.into())
@@ -65,9 +69,11 @@ impl Engine {
             .map_err(wrong)?;
         let given = plan.schema().field(0).data_type().clone();
         if !matches!(given, DataType::Boolean | DataType::Null) {
-            return Err(Error::configuration(format!("it gives {given}, not true or false"))
-                .in_file(&condition.path)
-                .hint("compare it with something"));
+            return Err(
+                Error::configuration(format!("it gives {given}, not true or false"))
+                    .in_file(&condition.path)
+                    .hint("compare it with something"),
+            );
         }
         let frame = context.execute_logical_plan(plan).await.map_err(wrong)?;
         let batches = frame.collect().await.map_err(wrong)?;
@@ -75,7 +81,8 @@ impl Engine {
             return Ok(BooleanArray::from(Vec::<bool>::new()));
         };
         let all = concat_batches(&first.schema(), &batches).map_err(|error| wrong(error.into()))?;
-        let answers = cast(all.column(0), &DataType::Boolean).map_err(|error| wrong(error.into()))?;
+        let answers =
+            cast(all.column(0), &DataType::Boolean).map_err(|error| wrong(error.into()))?;
         Ok(answers
             .as_boolean()
             .iter()

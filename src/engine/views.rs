@@ -18,9 +18,9 @@ use super::names::{self, Catalog};
 use super::prepare::parse_query;
 use super::source::SqlSource;
 use crate::error::{Error, Result};
+use crate::lake::Lake;
 use crate::lake::table::{EVENT_TIME, FILE_COLUMN, RECORD_ID, ROW_COLUMN, TABLE_COLUMN};
 use crate::lake::view::{FormSql, View};
-use crate::lake::Lake;
 
 /// The name that a form's SELECT gives to its table.
 const SOURCE: &str = "source";
@@ -97,12 +97,10 @@ pub(super) async fn branch(
         .iter()
         .find(|name| view.schema().field_with_name(name).is_err())
     {
-        return Err(Error::configuration(format!(
-            "`{unknown}` is not a column of the view `{}`",
-            view.name
-        ))
-        .in_file(&sql.path)
-        .hint("columns of a view are declared in its schema.yaml"));
+        let message = format!("`{unknown}` is not a column of the view `{}`", view.name);
+        return Err(source
+            .error_about(unknown, message)
+            .hint("columns of a view are declared in its schema.yaml"));
     }
     let columns: Vec<Expr> = view
         .schema()

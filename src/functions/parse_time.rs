@@ -64,6 +64,11 @@ impl TimeFormat {
         Ok(TimeFormat { kind })
     }
 
+    /// Whether its texts are numbers that grow with time.
+    pub fn is_number(&self) -> bool {
+        matches!(self.kind, Kind::Unix { .. } | Kind::Filetime)
+    }
+
     /// The instant in microseconds since 1970 (UTC), finer digits cut off; `None` when the text is not of this format or
     /// outside the years 1 to 9999. Blanks around the text are ignored.
     ///

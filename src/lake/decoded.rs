@@ -163,12 +163,32 @@ fn is_inside(window: Option<Window>, micros: i64) -> bool {
     })
 }
 
+/// What tells a record of a log from the others: a number, or a text such as a UUID.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Record<'a> {
+    /// A number; 0 and below count as none.
+    Number(i64),
+    /// A text that is no number; the empty one counts as none.
+    Text(&'a str),
+}
+
+impl<'a> Record<'a> {
+    /// What a text says: a number, however it is written, else itself.
+    pub fn of(text: &'a str) -> Self {
+        crate::functions::parse_int(text).map_or(Self::Text(text.trim()), Self::Number)
+    }
+}
+
 /// The identity of a record by what the log says of it: host, log, record number and time.
 ///
 /// `None` for an empty host or a number that is none: shippers that do not know it write 0 for every record.
 /// BLAKE3, cut to 128 bits: collision-resistant, because attackers write the records.
-pub fn identity(host: &str, channel: &str, record: i64, micros: i64) -> Option<u128> {
-    if host.is_empty() || record <= 0 {
+pub fn identity(host: &str, channel: &str, record: Record<'_>, micros: i64) -> Option<u128> {
+    let says_nothing = match record {
+        Record::Number(number) => number <= 0,
+        Record::Text(text) => text.is_empty(),
+    };
+    if host.is_empty() || says_nothing {
         return None;
     }
     let mut hasher = blake3::Hasher::new();
@@ -177,7 +197,10 @@ pub fn identity(host: &str, channel: &str, record: i64, micros: i64) -> Option<u
     hasher.update(host.as_bytes());
     hasher.update(&(channel.len() as u64).to_le_bytes());
     hasher.update(channel.as_bytes());
-    hasher.update(&record.to_le_bytes());
+    match record {
+        Record::Number(number) => hasher.update(&number.to_le_bytes()),
+        Record::Text(text) => hasher.update(b"text").update(text.as_bytes()),
+    };
     hasher.update(&micros.to_le_bytes());
     Some(first_half(hasher.finalize()))
 }

@@ -81,8 +81,7 @@ impl<'de> Deserialize<'de> for ColumnSpec {
                 ColumnType::deserialize(word.into_deserializer()).map(ColumnSpec::Type)
             }
             fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<ColumnSpec, A::Error> {
-                let Full { r#type, path } =
-                    Full::deserialize(MapAccessDeserializer::new(map))?;
+                let Full { r#type, path } = Full::deserialize(MapAccessDeserializer::new(map))?;
                 Ok(ColumnSpec::Full { r#type, path })
             }
         }
@@ -143,7 +142,7 @@ pub struct Identity {
     pub host: String,
     /// Column of the log.
     pub channel: Option<String>,
-    /// Column of the number of the record in its log.
+    /// Column of the number of the record in its log, or of another id of it.
     pub record: String,
 }
 

@@ -68,19 +68,29 @@ impl Lookup {
         let (folder, file) = if path.is_dir() {
             (path, None)
         } else {
-            let name = path.file_name().map(|name| name.to_string_lossy().into_owned());
+            let name = path
+                .file_name()
+                .map(|name| name.to_string_lossy().into_owned());
             let folder = path.parent().map(Path::to_owned).unwrap_or_default();
-            let folder = if folder.as_os_str().is_empty() { PathBuf::from(".") } else { folder };
+            let folder = if folder.as_os_str().is_empty() {
+                PathBuf::from(".")
+            } else {
+                folder
+            };
             if !path.is_file() {
-                return Err(wrong(format!("the lookup {} does not exist", path.display()))
-                    .hint("its `location` is a file, or a folder, relative to the lake file"));
+                return Err(
+                    wrong(format!("the lookup {} does not exist", path.display()))
+                        .hint("its `location` is a file, or a folder, relative to the lake file"),
+                );
             }
             (folder, name)
         };
         let mut types = BTreeMap::new();
         for (column, spec) in config.schema.iter().flatten() {
             let ColumnSpec::Type(column_type) = spec else {
-                return Err(wrong(format!("column `{column}` of a lookup is a type only")));
+                return Err(wrong(format!(
+                    "column `{column}` of a lookup is a type only"
+                )));
             };
             types.insert(column.clone(), column_type.arrow());
         }
@@ -116,7 +126,8 @@ impl Lookup {
             for file in &files {
                 let shown = self.location.display(file);
                 let wrong = |message: String| {
-                    Error::configuration(format!("lookup `{}`: {message}", self.name)).in_file(&shown)
+                    Error::configuration(format!("lookup `{}`: {message}", self.name))
+                        .in_file(&shown)
                 };
                 let compression = self.compression.unwrap_or_else(|| Compression::of(file));
                 let mut bytes = Vec::new();
@@ -133,8 +144,10 @@ impl Lookup {
                 batches.push(self.typed(read.map_err(wrong)?).map_err(wrong)?);
             }
             let Some(first) = batches.first() else {
-                return Err(Error::configuration(format!("lookup `{}` has no file", self.name))
-                    .in_file(self.location.display("")));
+                return Err(
+                    Error::configuration(format!("lookup `{}` has no file", self.name))
+                        .in_file(self.location.display("")),
+                );
             };
             let rows = concat_batches(&first.schema(), &batches).map_err(|error| {
                 Error::configuration(format!("lookup `{}`: its files differ: {error}", self.name))
@@ -152,17 +165,33 @@ impl Lookup {
         let schema = batch.schema();
         for column in self.types.keys() {
             if schema.field_with_name(column).is_err() {
-                let names: Vec<_> = schema.fields().iter().map(|field| field.name().as_str()).collect();
-                return Err(format!("there is no column `{column}` (hint: it has {})", names.join(", ")));
+                let names: Vec<_> = schema
+                    .fields()
+                    .iter()
+                    .map(|field| field.name().as_str())
+                    .collect();
+                return Err(format!(
+                    "there is no column `{column}` (hint: it has {})",
+                    names.join(", ")
+                ));
             }
         }
-        let columns = schema.fields().iter().zip(batch.columns()).map(|(field, array)| {
-            let text = matches!(array.data_type(), DataType::Utf8 | DataType::LargeUtf8);
-            let default = if text { &DataType::Utf8View } else { array.data_type() };
-            let wanted = self.types.get(field.name()).unwrap_or(default);
-            let array = cast(array, wanted).map_err(|error| format!("`{}`: {error}", field.name()))?;
-            Ok((field.name().clone(), array))
-        });
+        let columns = schema
+            .fields()
+            .iter()
+            .zip(batch.columns())
+            .map(|(field, array)| {
+                let text = matches!(array.data_type(), DataType::Utf8 | DataType::LargeUtf8);
+                let default = if text {
+                    &DataType::Utf8View
+                } else {
+                    array.data_type()
+                };
+                let wanted = self.types.get(field.name()).unwrap_or(default);
+                let array =
+                    cast(array, wanted).map_err(|error| format!("`{}`: {error}", field.name()))?;
+                Ok((field.name().clone(), array))
+            });
         let columns: Vec<(String, ArrayRef)> = columns.collect::<Result<_, String>>()?;
         RecordBatch::try_from_iter_with_nullable(
             columns.into_iter().map(|(name, array)| (name, array, true)),
@@ -201,7 +230,11 @@ fn ndjson(bytes: &[u8]) -> std::result::Result<RecordBatch, String> {
     for (number, line) in lines.filter(|(_, line)| !line.trim().is_empty()) {
         let row: Map<String, Value> =
             serde_json::from_str(line).map_err(|error| format!("line {}: {error}", number + 1))?;
-        for name in row.keys().filter(|name| !names.contains(*name)).collect::<Vec<_>>() {
+        for name in row
+            .keys()
+            .filter(|name| !names.contains(*name))
+            .collect::<Vec<_>>()
+        {
             names.push(name.clone());
         }
         rows.push(row);

@@ -39,8 +39,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::error::{Result, did_you_mean};
-use config::{Clock, Format};
 use crate::hunt::Content;
+use config::{Clock, Format};
 
 /// One lake: its tables, and the views that its forms make possible.
 #[derive(Debug, Clone)]

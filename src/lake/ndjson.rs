@@ -9,7 +9,7 @@ use std::sync::atomic::Ordering;
 
 use super::columns::Columns;
 use super::config::Compression;
-use super::decoded::{BLOCK_ROWS, Block, DecodePlan, content_identity, identity};
+use super::decoded::{BLOCK_ROWS, Block, DecodePlan, Record, content_identity, identity};
 use super::file_report::{FileReport, Progress};
 use super::lines::Lines;
 use super::quarantine::BadRecord;
@@ -206,7 +206,11 @@ fn event_time(plan: &DecodePlan, row: &Row) -> Option<i64> {
 fn record_identity(plan: &DecodePlan, row: &Row, micros: i64, line: &[u8]) -> u128 {
     let by_number = plan.table.form.identity.and_then(|columns| {
         let host = row.text_of(plan.slot_of(columns.host))?;
-        let record = row.int_of(plan.slot_of(columns.record))?;
+        let record = plan.slot_of(columns.record);
+        let record = match row.int_of(record) {
+            Some(number) => Record::Number(number),
+            None => Record::of(row.text_of(record)?),
+        };
         let channel = columns
             .channel
             .and_then(|channel| row.text_of(plan.slot_of(channel)));

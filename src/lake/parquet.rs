@@ -27,7 +27,7 @@ use tokio::runtime::Handle;
 
 use super::columns::{boolean, whole};
 use super::consumer::filter_block;
-use super::decoded::{BLOCK_ROWS, Block, DecodePlan, content_identity, identity};
+use super::decoded::{BLOCK_ROWS, Block, DecodePlan, Record, content_identity, identity};
 use super::file_report::{FileReport, Progress};
 use super::form::ColumnType;
 use super::object_reader::ObjectReader;
@@ -223,6 +223,10 @@ fn time_range(
                 micros(*values.max_opt()?)? + slack,
             ))
         }
+        (Statistics::Int64(values), _) if source.format.is_number() => {
+            let micros = |value: i64| source.format.parse_text(&value.to_string(), Tz::UTC);
+            Some((micros(*values.min_opt()?)?, micros(*values.max_opt()?)?))
+        }
         (Statistics::ByteArray(values), _) => {
             if !values.max_is_exact() || !values.min_is_exact() {
                 return None;
@@ -340,11 +344,24 @@ fn record_identity(
     let by_number = plan.table.form.identity.and_then(|found| {
         let record = &columns[plan.slot_of(found.record)];
         let record = match record.as_primitive_opt::<Int64Type>() {
-            Some(record) => record.is_valid(row).then(|| record.value(row))?,
-            None => parse_int(text(found.record)?)?,
+            Some(record) => Record::Number(record.is_valid(row).then(|| record.value(row))?),
+            None => Record::of(text(found.record)?),
         };
-        let channel = found.channel.and_then(text).unwrap_or_default();
-        identity(text(found.host)?, channel, record, micros)
+        // An OCSF class is a number.
+        let number = |column: usize| {
+            let array = columns[plan.slot_of(column)].as_primitive_opt::<Int64Type>()?;
+            array.is_valid(row).then(|| array.value(row).to_string())
+        };
+        let channel = found.channel.and_then(|channel| {
+            let text = text(channel).map(str::to_owned);
+            text.or_else(|| number(channel))
+        });
+        identity(
+            text(found.host)?,
+            &channel.unwrap_or_default(),
+            record,
+            micros,
+        )
     });
     // A Parquet row has no bytes of its own: without a record number its place is its identity.
     by_number.unwrap_or_else(|| {

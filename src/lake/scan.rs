@@ -147,13 +147,15 @@ fn start(
         let reader = match pass.plan.table.format {
             Format::Parquet => None,
             // Tables of events are never CSV; `Lake::open` says so.
-            Format::Ndjson | Format::Csv => match pass.plan.table.location.open(&file.object.path).await {
-                Ok(reader) => Some(reader),
-                Err(error) => {
-                    report.lost = Some(error.message().to_owned());
-                    return report;
+            Format::Ndjson | Format::Csv => {
+                match pass.plan.table.location.open(&file.object.path).await {
+                    Ok(reader) => Some(reader),
+                    Err(error) => {
+                        report.lost = Some(error.message().to_owned());
+                        return report;
+                    }
                 }
-            },
+            }
         };
         let runtime = Handle::current();
         let lost = report.clone();

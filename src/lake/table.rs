@@ -244,7 +244,9 @@ impl Table {
             .path
             .split('/')
             .any(|part| part.starts_with(['.', '_']));
-        if !hidden && self.format.takes(&object.path) {
+        // A template that names the files says which they are, whatever their suffix.
+        let named = !matches!(self.layout.segments().last(), Some(Segment::Rest));
+        if !hidden && (named || self.format.takes(&object.path)) {
             listing.files.push(DataFile {
                 object,
                 time: values.time(),
@@ -257,16 +259,20 @@ impl Table {
 impl Format {
     /// Whether a file's name says that it is of this format.
     pub fn takes(self, path: &str) -> bool {
-        let name = path.to_ascii_lowercase();
-        let plain = name
-            .strip_suffix(".gz")
-            .or_else(|| name.strip_suffix(".zst"))
-            .unwrap_or(&name);
-        let plain_ends_with = |suffix: &&str| plain.ends_with(suffix);
+        let name = path.rsplit('/').next().unwrap_or(path).to_ascii_lowercase();
+        let compressed = [".gz", ".zst"]
+            .iter()
+            .find_map(|suffix| name.strip_suffix(suffix));
+        let plain = compressed.unwrap_or(&name);
+        let ends = |suffixes: &[&str]| suffixes.iter().any(|suffix| plain.ends_with(suffix));
         match self {
             Self::Parquet => name.ends_with(".parquet"),
-            Self::Ndjson => [".ndjson", ".jsonl", ".json"].iter().any(plain_ends_with),
-            Self::Csv => plain_ends_with(&".csv"),
+            // CrowdStrike's replicator writes `part-00000.gz` and `part-00000.c000.txt.gz`, Zeek `conn.log`.
+            Self::Ndjson => {
+                ends(&[".ndjson", ".jsonl", ".json", ".log"])
+                    || compressed.is_some() && (!plain.contains('.') || ends(&[".txt"]))
+            }
+            Self::Csv => ends(&[".csv"]),
         }
     }
 }

@@ -13,6 +13,7 @@ mod bad_hunts;
 mod bad_input;
 mod check;
 mod cli;
+mod exceptions;
 mod fixtures;
 mod form_views;
 mod init;

@@ -1,9 +1,11 @@
 //! Runs every file below `tests/slt` as SQL and compares the answers. Twice: once with batches of the usual size, once
 //! with batches of three rows, so that what is kept from batch to batch is tested too. Files below `tests/slt/lake` run
-//! through the engine over the sample lake, names and windows included; the others over a bare session with our functions.
+//! through the engine over the sample lake, names and windows included, those below `tests/slt/views` over rows made up by
+//! hand of every shape that the views read; the others over a bare session with our functions.
 //!
 //! `SLT_COMPLETE=1 cargo test slt` writes the answers found into the files; read the difference before keeping it.
 
+use std::collections::BTreeMap;
 use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -34,12 +36,20 @@ fn context(batch_size: usize) -> Result<SessionContext, DataFusionError> {
     Ok(context)
 }
 
-/// The sample lake as the engine shows it, all time.
-fn lake(runtime: &Runtime) -> Result<Arc<lakehunt::engine::Session>, DataFusionError> {
+/// The folders below `tests/slt` whose files ask a lake, and the lake.
+const LAKES: [(&str, &str); 2] = [
+    ("lake", "data/lake.yaml"),
+    ("views", "tests/lakes/shapes.yaml"),
+];
+
+type Lakes = BTreeMap<&'static str, Arc<lakehunt::engine::Session>>;
+
+/// A lake as the engine shows it, all time.
+fn lake(runtime: &Runtime, file: &str) -> Result<Arc<lakehunt::engine::Session>, DataFusionError> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let open = || {
         let content = lakehunt::hunt::Content::read(&root.join("sql"))?;
-        let lake = lakehunt::lake::Lake::open(&root.join("data/lake.yaml"), &content)?;
+        let lake = lakehunt::lake::Lake::open(&root.join(file), &content)?;
         let engine = lakehunt::engine::Engine::new(Arc::new(lake), None)?;
         runtime.block_on(engine.session(None, None))
     };
@@ -162,14 +172,14 @@ fn check(
     path: &Path,
     batch_size: usize,
     runtime: &Arc<Runtime>,
-    lake: &Arc<lakehunt::engine::Session>,
+    lakes: &Lakes,
 ) -> Result<(), Box<dyn Error>> {
     let mut runner = Runner::new(|| async {
-        let is_lake = path.parent().is_some_and(|folder| folder.ends_with("lake"));
-        let database = if is_lake {
-            Database::Lake(Arc::clone(lake))
-        } else {
-            Database::Functions(context(batch_size)?)
+        let folder = path.parent().and_then(Path::file_name);
+        let lake = folder.and_then(|folder| lakes.get(folder.to_str()?));
+        let database = match lake {
+            Some(lake) => Database::Lake(Arc::clone(lake)),
+            None => Database::Functions(context(batch_size)?),
         };
         Ok(Session {
             database,
@@ -196,11 +206,12 @@ fn slt() {
     files(&folder, &mut paths).unwrap();
     assert!(!paths.is_empty(), "no files in {}", folder.display());
     let runtime = Arc::new(Runtime::new().unwrap());
-    let lake = lake(&runtime).unwrap();
+    let lakes = LAKES.map(|(folder, file)| (folder, lake(&runtime, file).unwrap()));
+    let lakes = Lakes::from(lakes);
     let mut failures = Vec::new();
     for path in &paths {
         for batch_size in [8192, 3] {
-            if let Err(error) = check(path, batch_size, &runtime, &lake) {
+            if let Err(error) = check(path, batch_size, &runtime, &lakes) {
                 failures.push(format!(
                     "{} (batches of {batch_size}):\n{error}",
                     path.display()

@@ -84,17 +84,38 @@ child AS (
   FROM process_creation
   WHERE lower(parent_process_name) = 'wmiprvse.exe'
 ),
-paired AS (
+-- One row for each process, with the connections nearest to it, in that order.
+connected AS (
   SELECT
-    child.*,
-    inbound.source_ip,
-    inbound.destination_port,
-    inbound.connected,
-    inbound.connection_table,
-    inbound.connection_file,
-    inbound.connection_row,
-    (child.started_us - inbound.connected_us) / 1000000.0 AS delay,
-    abs(child.started_us - inbound.connected_us) AS distance
+    child.child_table,
+    child.child_file,
+    child.child_row,
+    max(child.host) AS host,
+    max(child.host_id) AS host_id,
+    max(child.host_name) AS host_name,
+    max(child.started) AS started,
+    max(child.started_us) AS started_us,
+    max(child.started_s) AS started_s,
+    max(child.wmiprvse) AS wmiprvse,
+    max(child.wmiprvse_guid) AS wmiprvse_guid,
+    max(child.process_id) AS process_id,
+    max(child.process_guid) AS process_guid,
+    max(child.command) AS command,
+    max(child."user") AS "user",
+    max(child.integrity_level) AS integrity_level,
+    collect_set(
+      CASE WHEN inbound.source_ip IS NOT NULL THEN named_struct(
+        'distance', abs(child.started_us - inbound.connected_us),
+        'ip', inbound.source_ip,
+        'port', inbound.destination_port,
+        'delay', (child.started_us - inbound.connected_us) / 1000000.0,
+        'at', inbound.connected,
+        'table', inbound.connection_table,
+        'file', inbound.connection_file,
+        'row', inbound.connection_row
+      ) END,
+      50
+    )['values'] AS nearest
   FROM child
   LEFT JOIN inbound
     ON split_part(child.host, '.', 1) = split_part(inbound.host, '.', 1)
@@ -102,17 +123,11 @@ paired AS (
    AND (child.host = inbound.host OR strpos(child.host, '.') = 0 OR strpos(inbound.host, '.') = 0)
    AND child.started_us - inbound.connected_us >= - CAST($before * 1000000 AS BIGINT)
    AND child.started_us - inbound.connected_us <= CAST($within * 1000000 AS BIGINT)
+  GROUP BY child.child_table, child.child_file, child.child_row
 ),
-nearest AS (
-  SELECT
-    *,
-    row_number() OVER by_distance AS rank,
-    first_value(source_ip) OVER by_distance AS nearest_ip
-  FROM paired
-  WINDOW by_distance AS (
-    PARTITION BY child_table, child_file, child_row
-    ORDER BY distance NULLS LAST, source_ip, connection_table, connection_file, connection_row
-  )
+named AS (
+  SELECT *, nearest[1]['ip'] AS nearest_ip
+  FROM connected
 ),
 inherited AS (
   SELECT
@@ -123,7 +138,7 @@ inherited AS (
     -- Two sensors report one process; whole seconds may put one of them outside the window.
     nearest_ip IS NOT NULL
       OR coalesce(bool_or(nearest_ip IS NOT NULL) OVER (PARTITION BY host, wmiprvse, process_id) AND process_id IS NOT NULL, false) AS follows_connection
-  FROM nearest
+  FROM named
   WINDOW session AS (
     PARTITION BY host, wmiprvse
     ORDER BY started_s
@@ -134,8 +149,9 @@ related AS (
   SELECT
     *,
     coalesce(nearest_ip, session_ip) AS client_ip,
-    -- The nearest connections of the client are evidence, few of them, so that they do not crowd out processes; others are named.
-    unnest(CASE WHEN rank = 1 THEN make_array(false, true) ELSE make_array(true) END) AS of_connection
+    coalesce(wmiprvse, concat(child_file, ':', child_row)) AS session,
+    -- 0 is the process itself, the others are its connections.
+    unnest(range(0, 1 + CAST(cardinality(nearest) AS BIGINT))) AS part
   FROM inherited
   WHERE nearest_ip IS NOT NULL
      OR (wmiprvse IS NOT NULL
@@ -145,27 +161,22 @@ related AS (
 contributed AS (
   SELECT
     *,
-    CASE WHEN of_connection THEN connected ELSE started END AS contributed_at,
-    CASE WHEN of_connection THEN connection_table ELSE child_table END AS contributed_table,
-    CASE WHEN of_connection THEN connection_file ELSE child_file END AS contributed_file,
-    CASE WHEN of_connection THEN connection_row ELSE child_row END AS contributed_row
+    CASE WHEN part > 0 THEN nearest[part] END AS connection,
+    -- The nearest connections of the client are evidence, few of them, so that they do not crowd out the processes; others are named.
+    part = 0 OR (part <= 4 AND nearest[part]['ip'] = client_ip) AS is_evidence
   FROM related
-  WHERE NOT of_connection OR (source_ip IS NOT NULL AND (rank <= 4 OR source_ip <> client_ip))
 )
 SELECT
   min(host_id) AS host_id,
   max(host_name) AS host_name,
   client_ip AS source_ip,
-  concat_ws(' ', host, client_ip, coalesce(wmiprvse, concat(child_file, ':', child_row))) AS session_key,
+  concat_ws(' ', host, client_ip, session) AS session_key,
   max(wmiprvse) AS wmiprvse_process,
-  CASE
-    WHEN bool_or(NOT follows_connection) THEN 'session'
-    ELSE 'connection'
-  END AS relation,
-  min(CASE WHEN source_ip = client_ip THEN delay END) AS least_delay,
-  max(CASE WHEN source_ip = client_ip THEN delay END) AS greatest_delay,
-  collect_set(CASE WHEN source_ip = client_ip THEN destination_port END, 10)['values'] AS ports,
-  collect_set(CASE WHEN source_ip <> client_ip THEN source_ip END, 20) AS other_source_ips,
+  CASE WHEN bool_or(NOT follows_connection) THEN 'session' ELSE 'connection' END AS relation,
+  min(CASE WHEN is_evidence THEN connection['delay'] END) AS least_delay,
+  max(CASE WHEN is_evidence THEN connection['delay'] END) AS greatest_delay,
+  collect_set(CASE WHEN is_evidence THEN connection['port'] END, 10)['values'] AS ports,
+  collect_set(CASE WHEN connection['ip'] <> client_ip THEN connection['ip'] END, 20) AS other_source_ips,
   greatest(count(DISTINCT process_id), count(DISTINCT process_guid)) AS total_processes,
   collect_set(
     concat('[', to_char(started, '%Y-%m-%d %H:%M:%S'), '] ', CASE WHEN follows_connection THEN 'connection: ' ELSE 'session: ' END, command),
@@ -173,9 +184,16 @@ SELECT
   ) AS commands,
   collect_set("user", 20)['values'] AS users,
   collect_set(integrity_level, 10)['values'] AS integrity_levels,
-  min(CASE WHEN NOT of_connection OR source_ip = client_ip THEN contributed_at END) AS first_seen,
-  max(CASE WHEN NOT of_connection OR source_ip = client_ip THEN contributed_at END) AS last_seen,
-  count(DISTINCT CASE WHEN NOT of_connection OR source_ip = client_ip THEN concat_ws(' ', contributed_table, contributed_file, contributed_row) END) AS event_count,
-  evidence(CASE WHEN NOT of_connection OR source_ip = client_ip THEN contributed_table END, contributed_file, contributed_row) AS evidence
+  min(CASE WHEN part = 0 THEN started WHEN is_evidence THEN connection['at'] END) AS first_seen,
+  max(CASE WHEN part = 0 THEN started WHEN is_evidence THEN connection['at'] END) AS last_seen,
+  count(DISTINCT CASE
+    WHEN part = 0 THEN concat_ws(' ', child_table, child_file, child_row)
+    WHEN is_evidence THEN concat_ws(' ', connection['table'], connection['file'], connection['row'])
+  END) AS event_count,
+  evidence(
+    CASE WHEN part = 0 THEN child_table WHEN is_evidence THEN connection['table'] END,
+    CASE WHEN part = 0 THEN child_file ELSE connection['file'] END,
+    CASE WHEN part = 0 THEN child_row ELSE connection['row'] END
+  ) AS evidence
 FROM contributed
-GROUP BY host, client_ip, coalesce(wmiprvse, concat(child_file, ':', child_row))
+GROUP BY host, client_ip, session
