@@ -181,7 +181,7 @@ pub enum HuntsCommand {
 /// `lakehunt check`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  lakehunt check\n  lakehunt check wmic_format --lake data/lake.yaml\n  lakehunt check jobs/nightly.yaml\n  lakehunt check --format json | jq -r '.[] | \"\\(.file):\\(.line): \\(.message)\"'\n\nNAME is a hunt, a hunt's file, or a job, lake or exceptions file (.yaml). Without one, all hunts, views and forms\nare checked. Exit codes: 0 no errors, 2 errors."
+    after_help = "Examples:\n  lakehunt check\n  lakehunt check wmic_format --lake data/lake.yaml\n  lakehunt check jobs/nightly.yaml\n  lakehunt check --format json | jq -r '.[] | \"\\(.file):\\(.line): \\(.message)\"'\n\nNAME is a hunt, a hunt's file, or a job, lake or exceptions file (.yaml). Without one, all\nhunts, views and forms are checked. Exit codes: 0 no errors, 2 errors."
 )]
 pub struct CheckArgs {
     /// Only these hunts or files.
@@ -201,7 +201,7 @@ pub struct CheckArgs {
 /// `lakehunt init`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Example:\n  lakehunt init hunting && cd hunting && lakehunt check\n\nWrites lake.yaml, sql/ (the shipped forms, views and hunts), tests/hunts/, jobs/nightly.yaml and a README that\nsays what to do next."
+    after_help = "Example:\n  lakehunt init hunting && cd hunting && lakehunt check\n\nWrites lake.yaml, sql/ (the shipped forms, views and hunts), tests/hunts/, jobs/nightly.yaml and\na README that says what to do next."
 )]
 pub struct InitArgs {
     /// The folder to write; it must be empty or not there.
@@ -211,7 +211,7 @@ pub struct InitArgs {
 /// `lakehunt schema`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  lakehunt schema                     the kinds of files\n  lakehunt schema job > job.schema.json\n  lakehunt schema --output schemas    one file a kind\n\nIn a YAML file, `# yaml-language-server: $schema=../schemas/job.schema.json` as the first line tells the editor."
+    after_help = "Examples:\n  lakehunt schema                     the kinds of files\n  lakehunt schema job > job.schema.json\n  lakehunt schema --output schemas    one file a kind\n\nTo tell the editor, begin a YAML file with\n  # yaml-language-server: $schema=../schemas/job.schema.json"
 )]
 pub struct SchemaArgs {
     /// The kind of file.

@@ -22,8 +22,15 @@ const TELLING: [&str; 10] = [
     "image",
 ];
 
-/// Columns that every view has, so that they tell nothing.
-const COMMON: [&str; 5] = ["event_type", "host_id", "host_name", "source", "record_id"];
+/// Columns that every view has, or most, so that they tell nothing.
+const COMMON: [&str; 6] = [
+    "event_type",
+    "host_id",
+    "host_name",
+    "source",
+    "record_id",
+    "user",
+];
 
 /// Names of columns that SQL takes for something else unless they are in double quotes.
 const RESERVED: [&str; 12] = [
@@ -52,7 +59,7 @@ impl Template {
         let subject = telling
             .or_else(|| texts.iter().find(|column| !COMMON.contains(column)))
             .copied()?;
-        let has_user = texts.contains(&"user") && subject != "user";
+        let has_user = texts.contains(&"user");
         Some(Self {
             hunt: hunt(name, category, subject, has_user, id),
             events: events(subject, has_user),

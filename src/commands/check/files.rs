@@ -106,7 +106,7 @@ impl Check<'_> {
                 for sql in selects {
                     match self.forms.get(name) {
                         Some(form) => {
-                            errors.extend(self.checker.select(view, form, sql).await.err())
+                            errors.extend(self.checker.select(view, form, sql).await.err());
                         }
                         None if self.broken.contains(name) => {}
                         None => {
