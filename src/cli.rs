@@ -52,6 +52,8 @@ pub enum Command {
     Check(CheckArgs),
     /// Run hunts over their fixtures: events, and the findings they must give.
     Test(TestArgs),
+    /// Hold hunts against a labelled lake: what they find, what they miss, recall and precision.
+    Evaluate(EvaluateArgs),
     /// Ask the lake: one SELECT over its tables and views.
     Sql(SqlArgs),
     /// Show the tables of a lake: files, bytes, time range, columns.
@@ -308,6 +310,31 @@ pub struct TestArgs {
     /// How to print.
     #[arg(long, value_enum, default_value_t = TestFormat::Text)]
     pub format: TestFormat,
+}
+
+/// `lakehunt evaluate`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  lakehunt evaluate data/answers.json\n  lakehunt evaluate answers.json wmic_format --lake lake.yaml --verbose\n  lakehunt evaluate answers.json --format json | jq '.hunts[] | select(.recall < 1).hunt'\n\nANSWERS is what `lakehunt sample` writes as answers.json, or\n  {\"hunts\": {\"<hunt>\": [{\"table\": \"sysmon\", \"file\": \"a.ndjson\", \"row\": 7}, ...]}}\nwith every raw event that the hunt must find: the table's name in the lake file, the file below its location, and\nthe line from 1. Instead of the list, {\"events\": [...], \"near_misses\": [...], \"context\": [...], \"explained\": [...]}:\n  events       as above; without them the hunt is run and listed, and has no recall and precision\n  near_misses  look like those, and are extra when they are found\n  context      may stand beside those in a finding and count neither way, such as the connection before a process\n  explained    each with \"why\": may be missed or extra; they count, and do not make the command fail\nBeside `hunts`, \"duplicates\": [{\"table\", \"file\", \"row\", \"of\": {...}}] names records that lie there twice: one event each.\n\nAll hunts that the answers name run, over all time, in one scan, with their own parameters. What counts are the raw\nevents behind findings: `evidence`, or `_table`, `_file` and `_row` of plain rows. evidence() keeps 101 events of a\nfinding; where there were more, the output says so.\n\nExit codes: 0 nothing is missed, 1 a labelled event is missed without a word in `explained`, or a hunt failed,\n2 usage or configuration."
+)]
+pub struct EvaluateArgs {
+    /// The labels: a JSON file; `-` for stdin.
+    pub answers: PathBuf,
+    /// Only these hunts; the answers need not name them.
+    #[arg(value_name = "NAME")]
+    pub hunts: Vec<String>,
+    /// The lake; by default the lake.yaml beside ANSWERS, else the nearest, here, in data/, or in a folder above.
+    #[arg(long, value_name = "FILE")]
+    pub lake: Option<PathBuf>,
+    /// List all events that are missed or extra, instead of ten a hunt.
+    #[arg(long, short)]
+    pub verbose: bool,
+    /// Memory for the hunts, such as 2GiB.
+    #[arg(long, value_name = "SIZE")]
+    pub memory: Option<String>,
+    /// How to print.
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub format: Format,
 }
 
 /// Output of verbs that have no Markdown.

@@ -258,8 +258,8 @@ mod tests {
         let file = folder.path().join("exceptions.yaml");
         std::fs::write(&file, ONE).unwrap();
         let bare = read(&file, Tz::UTC).unwrap();
-        let indented: String = ONE.lines().map(|line| format!("  {line}\n")).collect();
-        std::fs::write(&file, format!("# judged\nexceptions:\n{indented}")).unwrap();
+        let indented = ONE.trim_end().replace('\n', "\n  ");
+        std::fs::write(&file, format!("# judged\nexceptions:\n  {indented}\n")).unwrap();
         let keyed = read(&file, Tz::UTC).unwrap();
         assert_eq!(bare[0].condition, keyed[0].condition);
         let inside = Error::configuration("no").at("", 1, 1, "");

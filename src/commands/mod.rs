@@ -3,6 +3,7 @@
 //! The only place that ties the rooms together. Prints through the printer alone.
 
 mod check;
+mod evaluate;
 mod hunts;
 mod hunts_new;
 mod init;
@@ -41,6 +42,7 @@ pub fn main(cli: Cli, now: DateTime<Utc>) -> ExitCode {
         Command::Hunts(command) => hunts::run(&command, &printer, now),
         Command::Check(arguments) => check::run(&arguments, &printer),
         Command::Test(arguments) => test::run(&arguments, &printer),
+        Command::Evaluate(arguments) => evaluate::run(&arguments, &printer),
         Command::Sql(arguments) => sql::run(&arguments, &printer, now),
         Command::Tables(arguments) => tables::run(&arguments, &printer),
         Command::Sample(arguments) => sample::run(&arguments, &printer),

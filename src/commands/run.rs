@@ -36,16 +36,7 @@ pub(super) fn run(arguments: &RunArgs, printer: &Printer, now: DateTime<Utc>) ->
     let content = Content::beside(Some(&arguments.job))?;
     let library = Library::load(&content)?;
     let hunts = chosen(&library, &job, &arguments.hunts)?;
-    for name in job.params.keys() {
-        library
-            .get(name)
-            .map_err(|error| at_job(&job, name, error.about("params")))?;
-    }
-    for exception in &job.exceptions {
-        library
-            .get(&exception.hunt)
-            .map_err(|error| exception.error_about(&exception.hunt, &error))?;
-    }
+    known(&library, &job)?;
     let lake = Arc::new(Lake::open(
         arguments.lake.as_deref().unwrap_or(&job.lake),
         &content,
@@ -197,6 +188,21 @@ pub(super) fn chosen(library: &Library, job: &Job, named: &[String]) -> Result<V
         }
     }
     Ok(hunts)
+}
+
+/// That what the job says about hunts is about hunts there are.
+fn known(library: &Library, job: &Job) -> Result<()> {
+    for name in job.params.keys() {
+        library
+            .get(name)
+            .map_err(|error| at_job(job, name, error.about("params")))?;
+    }
+    for exception in &job.exceptions {
+        library
+            .get(&exception.hunt)
+            .map_err(|error| exception.error_about(&exception.hunt, &error))?;
+    }
+    Ok(())
 }
 
 /// An error about something that the job file says, at its line.

@@ -261,12 +261,18 @@ fn state_before(
         .tables
         .iter()
         .filter_map(|table| problems.get(table.as_str()));
-    let reasons: Vec<_> = reasons.map(String::as_str).collect();
-    if reasons.is_empty() {
-        (State::Complete, None)
+    let mut reasons: Vec<String> = reasons.cloned().collect();
+    let state = if reasons.is_empty() {
+        State::Complete
     } else {
-        (State::Partial, Some(reasons.join("; ")))
+        State::Partial
+    };
+    // What joins two views can find nothing without one of them; what unites them has the other.
+    if !planned.missing_views.is_empty() {
+        let missing = planned.missing_views.join(", ");
+        reasons.push(format!("the lake has no table for {missing}"));
     }
+    (state, (!reasons.is_empty()).then(|| reasons.join("; ")))
 }
 
 /// Findings, alerts and records of one hunt.

@@ -7,6 +7,7 @@ pub mod check;
 pub mod condition;
 mod names;
 mod nulls;
+mod panics;
 pub mod plan;
 pub mod prepare;
 pub mod scan;

@@ -30,7 +30,7 @@ pub trait Catalog {
 }
 
 /// Resolves the names of a query and returns the tables and views it reads.
-pub fn resolve(
+pub(super) fn resolve(
     query: &mut Query,
     catalog: &dyn Catalog,
     source: &SqlSource,

@@ -10,7 +10,7 @@ use datafusion::logical_expr::{Expr, LogicalPlan, Volatility};
 use datafusion::physical_plan::ExecutionPlan;
 use sha2::{Digest, Sha256};
 
-use super::{Session, SqlSource, prepare};
+use super::{Session, SqlSource, panics, prepare};
 use crate::error::{Error, Result, did_you_mean};
 use crate::hex;
 use crate::hunt::{Hunt, Parameter, front_matter};
@@ -92,7 +92,14 @@ impl Session {
             .filter(|view| lake.sources(view).next().is_none())
             .map(|view| view.name.clone())
             .collect();
-        let physical = state.create_physical_plan(&plan).await.map_err(wrong)?;
+        let physical = panics::caught(state.create_physical_plan(&plan)).await;
+        let physical = physical
+            .map_err(|panic| {
+                Error::configuration(format!("the query engine cannot plan it: {panic}"))
+                    .in_file(&hunt.path)
+                    .hint("write it another way; a window is best ordered by a plain column")
+            })?
+            .map_err(wrong)?;
         Ok(PlannedHunt {
             name: hunt.name.clone(),
             schema: physical.schema(),

@@ -112,15 +112,13 @@ impl Lookup {
     /// not there, columns that differ between files.
     pub async fn rows(&self) -> Result<Arc<LookupRows>> {
         let loaded = self.loaded.get_or_try_init(|| async {
-            let mut files = match &self.file {
-                Some(file) => vec![file.clone()],
-                None => {
-                    let objects = self.location.list_all("").await?.into_iter();
-                    let taken = objects.filter(|object| self.format.takes(&object.path));
-                    taken.map(|object| object.path).collect()
-                }
-            };
-            files.sort();
+            let mut files: Vec<String> = self.file.iter().cloned().collect();
+            if self.file.is_none() {
+                let objects = self.location.list_all("").await?.into_iter();
+                let taken = objects.filter(|object| self.format.takes(&object.path));
+                files.extend(taken.map(|object| object.path));
+                files.sort();
+            }
             let mut hasher = Sha256::new();
             let mut batches = Vec::new();
             for file in &files {

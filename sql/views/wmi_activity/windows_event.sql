@@ -38,7 +38,7 @@ SELECT
   coalesce("ProviderPath", regexp_extract("Message", '; ProviderPath = (.*)', 1)) AS provider_path,
   coalesce("HostProcess", regexp_extract("Message", '\bHostProcess = (.*?);', 1)) AS host_process,
   nullif(coalesce("User", regexp_extract("Message", '; (?:User|UserName|OwnerName) = (.*?);', 1)), '') AS "user",
-  nullif(coalesce("ClientMachine", regexp_extract("Message", '\bClientMachine = (.*?);', 1)), '') AS client_machine,
+  nullif(coalesce("ClientMachine", "MachineName", regexp_extract("Message", '\bClientMachine = (.*?);', 1)), '') AS client_machine,
   CASE "EventID"
     WHEN 5857 THEN NULL
     WHEN 5858 THEN coalesce("ClientProcessId", parse_int(regexp_extract("Message", '; ClientProcessId = (\d+)', 1)))

@@ -15,7 +15,7 @@ use datafusion::physical_plan::{ExecutionPlan, collect};
 use futures::StreamExt;
 
 use super::plan::scans;
-use super::{Engine, PlannedHunt, Session};
+use super::{Engine, PlannedHunt, Session, panics};
 use crate::error::{Error, Result};
 use crate::lake::ScanReport;
 use crate::lake::consumer::Deduplicator;
@@ -249,8 +249,9 @@ async fn run_hunt(
     });
     let plan = plan.map_err(|error| why(&error, memory))?.data;
     let task = session.context().task_ctx();
-    match tokio::time::timeout(timeout, collect(plan, task)).await {
-        Ok(rows) => rows.map_err(|error| why(&error, memory)),
+    match tokio::time::timeout(timeout, panics::caught(collect(plan, task))).await {
+        Ok(Ok(rows)) => rows.map_err(|error| why(&error, memory)),
+        Ok(Err(panic)) => Err(format!("the query engine broke off: {panic}")),
         Err(_) => Err(format!(
             "took longer than its limit of {} s",
             timeout.as_secs()
