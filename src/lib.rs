@@ -34,14 +34,15 @@
 //! 3. A reader of the output sees whole files or nothing, and the ledger last ([`output::publish`]).
 //! 4. A broken line, file or hunt costs itself only, and is counted and located ([`lake::quarantine`]).
 //! 5. A regular expression means what the `regex` crate says, LIKE takes `\` literally, whichever rule of the optimizer
-//!    runs ([`functions`]); names without quotes ignore case ([`engine::names`]).
+//!    runs ([`functions`]); names without quotes ignore case (`engine/names.rs`).
 //! 6. Hunts contain no time. The engine scopes every table they read to `[start - lookback, end)`, and a finding counts
 //!    in the tile that holds its `last_seen`.
 //! 7. "No findings" and "no data" are different answers.
 //!
 //! # Adding to it
 //! - a hunt: a `.sql` file below `sql/hunts`, no Rust (README, "Write a hunt");
-//! - a raw shape: `sql/forms/<form>.yaml`, and `sql/views/<category>/<form>.sql` for each view it can feed;
+//! - a raw shape: `sql/forms/<form>.yaml`, and `sql/views/<category>/<form>.sql` for each view it can feed, unless it
+//!   extends a form that has them;
 //! - a SQL function: see [`functions`].
 
 pub mod cli;

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 pub const MADE_BY: &str = "lakehunt sample";
 
 /// A hunt that the sample lake has answers for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Hunt {
     /// `cmd /Q /c` whose output goes to `\\127.0.0.1\<share>\__<5 to 10 digits>[.<1 to 7 digits>]`, with at least two
@@ -21,6 +21,58 @@ pub enum Hunt {
     WmicRemoteIp,
     /// wmic, by image or original file name, with `format` anywhere in its command line, without regard to case.
     WmicFormat,
+    /// `cmd /Q /c <command> 1> \\<any host>\<share>\<file> 2>&1`, every start.
+    CommandOutputRedirectedToShare,
+    /// The same with `\\127.0.0.1\<share>\__<5 digits>`, as a child of mmc.exe or explorer.exe.
+    DcomexecCommand,
+    /// A child of services.exe that writes a command and `\__output` into a `.bat` and runs it.
+    SmbexecCommand,
+    /// `cmd.exe /C <command> > <Windows>\Temp\<8 letters>.tmp 2>&1`.
+    AtexecCommand,
+    /// `cmd.exe /Q /c` whose output goes to `\Windows\Temp\<6 letters>` or six letters on another host's share, or with
+    /// `C:\windows\temp\<uuid>.txt` in it.
+    NetexecCommand,
+    /// A child of WmiPrvSE.exe with `cmd /Q /c` and no `1> <file> 2>&1`.
+    WmiexecNoOutput,
+    /// wmic with `/node:`, loopback hosts included.
+    WmicRemoteNode,
+    /// wmic with `process call create`.
+    WmicProcessCallCreate,
+    /// wmic with `.xsl`, or `format:` and an address, share or path.
+    WmicXslScript,
+    /// wmic, powershell, wbemtool, wmiprvse, wmiadap or scrcons, with `process call create`, `shadowcopy delete`, `process
+    /// start` or `createobject`.
+    WmiCommandExecution,
+    /// wmic `shadowcopy … delete`, vssadmin `delete shadows`, powershell `Win32_ShadowCopy … delete`.
+    ShadowCopyDeletion,
+    /// Every child of WmiPrvSE.exe.
+    WmiProviderChildProcess,
+    /// Every connection, of either direction and by any sensor, to port 135, 5985 or 5986.
+    RemoteWmiConnection,
+    /// wmic's own outbound connection to port 135, 5985, 5986 or a dynamic one, PowerShell's to the first three, and the start of
+    /// that process.
+    WmiClientConnection,
+    /// A child of WmiPrvSE.exe from 1 s before to 15 s after an inbound connection to port 135, 5985 or 5986, and the later
+    /// children of the same WmiPrvSE process: the connection and all of these.
+    WmiChildAfterInboundConnection,
+    /// wmic loads `jscript*.dll` or `vbscript.dll`.
+    WmicScriptDllLoad,
+    /// Sysmon 19, 20, 21 and 5861. Windows' own `SCM Event Log Filter` is a hit that says so.
+    WmiEventSubscription,
+    /// Every 5859 and 5860.
+    WmiTemporarySubscription,
+    /// Every 5857, wherever its provider lies.
+    WmiProviderLoad,
+    /// Every 5858.
+    WmiClientFailure,
+    /// PowerShell 4103, 4104 or 800 with `Invoke-WmiMethod`, `Get-WmiObject`, `gwmi` or `Win32_Process`, every one.
+    PowershellWmiCall,
+    /// PowerShell with `Invoke-WmiMethod`, `Invoke-CimMethod`, `Get-WmiObject` or `Win32_Process` on its command line.
+    PowershellWmiCommandLine,
+    /// Security 5145 on `ADMIN$` or `C$` for a file named `__<digits>[.<digits>]`.
+    ImpacketOutputFileOverSmb,
+    /// Zeek `dce_rpc` calls of `IWbemLevel1Login`, `IWbemServices` or `IRemUnknown2`.
+    WmiRpcCall,
 }
 
 /// Whether the hunt reports it.
@@ -55,11 +107,13 @@ pub struct Planted {
     pub kind: Kind,
     /// UTC day of the last event: a finding counts in the tile that holds its `last_seen`.
     pub day: String,
-    /// Host name as in the raw events.
+    /// Host name as in the raw events; CrowdStrike's id of the host, as FDR has no names; the server's address where only the
+    /// network sensor saw it.
     pub host: String,
-    /// Table of the process creations; those of another table are the same processes seen by a second sensor.
+    /// Table of the first event; process creations of another table are the same processes seen by a second sensor.
     pub table: String,
-    /// First and last time, RFC 3339: of `UtcTime` where the raw event has one, else `TimeCreated` or `EventTime`.
+    /// First and last time, RFC 3339: what the raw event says of when it happened (`UtcTime`, `ContextTimeStamp`, `Timestamp`,
+    /// `time`, `ts`), else of when it was logged (`TimeCreated`, `EventTime`, `TimeGenerated`).
     pub first_seen: String,
     /// See `first_seen`.
     pub last_seen: String,

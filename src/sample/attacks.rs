@@ -1,18 +1,17 @@
 //! Planted attacks, command line by command line as the tools emit them: Impacket's wmiexec and dcomexec against our hosts,
-//! and wmic against other hosts. It knows nothing of raw shapes or files.
+//! on every kind of sensor. It knows nothing of raw shapes or files.
 
 use super::answers::{Hunt, Kind};
-use super::event::Integrity;
+use super::event::{Integrity, Running};
+use super::network::{Arrival, Dialogue, dotted};
+use super::planned::{Launch, Scene};
 use super::programs::{
     CMD, HOSTNAME, IPCONFIG, MMC, NET, NETSTAT, NLTEST, POWERSHELL, Program, QUSER, REG,
     SYSTEMINFO, TASKLIST, WHOAMI,
 };
-use super::stories::{Launch, MILLISECOND, Scene, Stage};
+use super::stories::{HOUR, MILLISECOND, MINUTE, Stage};
 use super::text::SECOND;
-use super::world::STOLEN;
-
-const MINUTE: i64 = 60 * SECOND;
-const HOUR: i64 = 60 * MINUTE;
+use super::world::{DEFENDER, FALCON, OCSF, Route, SENTINEL, STOLEN};
 
 /// What an intruder types, as the tool sends it. `cd \` and `cd ` open every session: the tool asks where it is.
 const INTERACTIVE: [&str; 16] = [
@@ -179,17 +178,91 @@ static SESSIONS: [Session; 6] = [
     },
 ];
 
+const fn on_sensor(
+    collector: usize,
+    on: On,
+    start: (i64, i64),
+    from: u8,
+    typed: &'static [&'static str],
+    why: &'static str,
+) -> Session {
+    Session {
+        tool: Tool::Wmiexec,
+        scene: Scene { collector, nth: 0 },
+        on,
+        start,
+        minutes: 9,
+        from: [10, 20, 9, from],
+        typed,
+        why,
+    }
+}
+
+/// Against hosts that other products watch.
+static ELSEWHERE: [Session; 5] = [
+    on_sensor(
+        FALCON,
+        On::Nth(1),
+        (10, 15),
+        51,
+        &SHORT,
+        "wmiexec seen by CrowdStrike: each command as WmiCreateProcess, which knows the client's address, and as ProcessRollup2",
+    ),
+    on_sensor(
+        DEFENDER,
+        On::Nth(2),
+        (8, 40),
+        52,
+        &SHORT,
+        "wmiexec seen by Defender: names in lower case, times in units of 100 nanoseconds",
+    ),
+    on_sensor(
+        SENTINEL,
+        On::Nth(0),
+        (15, 25),
+        53,
+        &SHORT,
+        "wmiexec seen by Sentinel: 4688 alone, process ids in hex",
+    ),
+    on_sensor(
+        OCSF,
+        On::Nth(2),
+        (19, 5),
+        54,
+        &SHORT,
+        "wmiexec as OCSF: the parent is the actor's process, everything is nested",
+    ),
+    Session {
+        tool: Tool::Dcomexec,
+        scene: Scene {
+            collector: FALCON,
+            nth: 1,
+        },
+        on: On::Last,
+        start: (13, 35),
+        minutes: 4,
+        from: [10, 20, 9, 55],
+        typed: &SHORT,
+        why: "dcomexec seen by CrowdStrike: a child of mmc.exe, and no WmiCreateProcess",
+    },
+];
+
 /// Plants what begins on the nth day (from 0) of so many.
 pub(crate) fn plant(stage: &mut Stage<'_>, midnight: i64, nth: u32, days: u32) {
-    for each in &SESSIONS {
-        let due = match each.on {
-            On::Nth(wanted) => nth == wanted % days,
-            On::Last => nth + 1 == days,
-            On::Eve => nth + 2 == days,
-        };
-        if due {
-            session(stage, each, midnight);
-        }
+    let is_due = |each: &&Session| match each.on {
+        On::Nth(wanted) => nth == wanted % days,
+        On::Last => nth + 1 == days,
+        On::Eve => nth + 2 == days,
+    };
+    for each in SESSIONS.iter().filter(is_due) {
+        session(stage, each, midnight);
+    }
+    if stage.is_whole() {
+        stage.later(|stage| {
+            for each in ELSEWHERE.iter().filter(is_due) {
+                session(stage, each, midnight);
+            }
+        });
     }
 }
 
@@ -211,26 +284,25 @@ fn session(stage: &mut Stage<'_>, session: &Session, midnight: i64) {
         ("redirect_file", &file),
         session.why,
     );
-    stage.arrive(host, start - 400 * MILLISECOND, STOLEN, session.from);
-    let parent = match session.tool {
-        Tool::Dcomexec => {
-            let services = stage.long_running(host, &super::programs::SVCHOST);
-            stage.launch(&Launch {
-                host,
-                at: start - 200 * MILLISECOND,
-                program: &MMC,
-                image: None,
-                command: r"C:\Windows\system32\mmc.exe -Embedding",
-                directory: r"C:\Windows\system32\",
-                account: STOLEN,
-                integrity: Integrity::High,
-                parent: &services,
-                stories: &[],
-                audit_stories: &[],
-            })
-        }
-        _ => stage.provider_host(host),
-    };
+    let mut stories = vec![story];
+    let through_wmi = session.tool != Tool::Dcomexec;
+    if stage.is_whole() && stage.route_of(host) != Route::Sentinel {
+        stories.push(sequence(stage, host, session, through_wmi));
+    }
+    stage.arrive(&Arrival {
+        host,
+        at: start - 400 * MILLISECOND,
+        account: STOLEN,
+        from: session.from,
+        port: 135,
+        dialogue: if through_wmi {
+            Dialogue::Wmi
+        } else {
+            Dialogue::Dcom
+        },
+        stories: if through_wmi { &stories[1..] } else { &[] },
+    });
+    let parent = shell_parent(stage, session.tool, host, start);
     let mut directory = "C:\\".to_owned();
     let last = i64::try_from(session.typed.len()).unwrap_or(1) - 1;
     for (index, typed) in (0_i64..).zip(session.typed) {
@@ -256,8 +328,9 @@ fn session(stage: &mut Stage<'_>, session: &Session, midnight: i64) {
             account: STOLEN,
             integrity: Integrity::High,
             parent: &parent,
-            stories: &[story],
-            audit_stories: &[story],
+            client: Some(session.from),
+            stories: &stories,
+            audit_stories: &stories,
         });
         if let Some((program, started)) = child(session.tool, typed) {
             stage.launch(&Launch {
@@ -270,6 +343,7 @@ fn session(stage: &mut Stage<'_>, session: &Session, midnight: i64) {
                 account: STOLEN,
                 integrity: Integrity::High,
                 parent: &shell,
+                client: None,
                 stories: &[],
                 audit_stories: &[],
             });
@@ -282,6 +356,44 @@ fn session(stage: &mut Stage<'_>, session: &Session, midnight: i64) {
             directory.push('\\');
         }
     }
+}
+
+/// The process that starts the tool's shells: mmc.exe for dcomexec, which starts with the session, else the WMI provider host.
+fn shell_parent(stage: &mut Stage<'_>, tool: Tool, host: usize, start: i64) -> Running {
+    match tool {
+        Tool::Dcomexec => {
+            let services = stage.long_running(host, &super::programs::SVCHOST);
+            stage.launch(&Launch {
+                host,
+                at: start - 200 * MILLISECOND,
+                program: &MMC,
+                image: None,
+                command: r"C:\Windows\system32\mmc.exe -Embedding",
+                directory: r"C:\Windows\system32\",
+                account: STOLEN,
+                integrity: Integrity::High,
+                parent: &services,
+                client: None,
+                stories: &[],
+                audit_stories: &[],
+            })
+        }
+        _ => stage.provider_host(host),
+    }
+}
+
+/// What the session is to the hunt that asks for a child of the WMI provider host after a connection.
+fn sequence(stage: &mut Stage<'_>, host: usize, session: &Session, through_wmi: bool) -> usize {
+    let (kind, why) = if through_wmi {
+        let why = "the first child of the WMI provider host comes 0.4 s after the connection to port 135, the others belong to the session";
+        (Kind::Hit, why)
+    } else {
+        let why = "a connection to port 135, but the children are those of mmc.exe";
+        (Kind::NearMiss, why)
+    };
+    let address = dotted(session.from);
+    let key = ("source_ip", address.as_str());
+    stage.begin(Hunt::WmiChildAfterInboundConnection, kind, host, key, why)
 }
 
 /// People and networks do not act on the full second.

@@ -2,13 +2,15 @@
 //! the planted events take their turn. It knows nothing of raw shapes.
 
 use super::SampleError;
-use super::event::{Body, Endpoint, Event, Running};
+use super::event::{Body, Endpoint, Event, Log, Running};
+use super::noise;
 use super::outlets::Outlets;
+use super::planned::{Planned, Story};
 use super::programs::{
     CHROME, COMMON, DESK, Habit, LSASS, MODULES, OUTLOOK, SERVER, SVCHOST, TEAMS, W3WP,
 };
 use super::rng::Rng;
-use super::stories::{MILLISECOND, Planned, Story};
+use super::stories::MILLISECOND;
 use super::text::{DAY, SECOND, put_hex, put_number};
 use super::world::{Host, RECENT, Route, SYSTEM, World, process_id};
 use super::writer::Tally;
@@ -57,6 +59,8 @@ pub(crate) struct Background {
     desk: Life,
     server: Life,
     distinct: f64,
+    /// Whether logs besides Sysmon's have somewhere to go.
+    logs: bool,
     text: String,
 }
 
@@ -75,11 +79,12 @@ pub(crate) struct Shift<'a> {
 }
 
 impl Background {
-    pub(crate) fn new(distinct: f64) -> Self {
+    pub(crate) fn new(distinct: f64, logs: bool) -> Self {
         Self {
             desk: Life::new(&DESK, 12..22),
             server: Life::new(&SERVER, 0..4),
             distinct,
+            logs,
             text: String::new(),
         }
     }
@@ -92,7 +97,8 @@ impl Background {
         shift: &mut Shift<'_>,
     ) -> Result<(), SampleError> {
         let hosts = world.collectors[shift.collector].hosts.clone();
-        let server = world.collectors[shift.collector].route == Route::Server;
+        let route = world.collectors[shift.collector].route;
+        let server = route == Route::Server;
         let mut planned = shift.planned.iter().peekable();
         let mut made = 0;
         let mut told = 0;
@@ -104,8 +110,15 @@ impl Background {
             while let Some(event) = planned.next_if(|event| event.at <= at) {
                 shift.tell(world, event)?;
             }
-            let host = hosts.start + rng.index(hosts.len());
-            made += self.step(world, rng, shift, host, at, shift.budget - made)?;
+            made += if route.is_windows() {
+                let host = hosts.start + rng.index(hosts.len());
+                self.step(world, rng, shift, host, at, shift.budget - made)?
+            } else if hosts.is_empty() {
+                shift.overhear(world, rng, at)?
+            } else {
+                let host = hosts.start + rng.index(hosts.len());
+                self.elsewhere(world, rng, shift, host, at)?
+            };
             if made - told >= 10_000 {
                 told = made;
                 (shift.progress)(shift.tally.events);
@@ -138,24 +151,29 @@ impl Background {
                     parent: &parent,
                 };
                 let lag = rng.between(2 * MILLISECOND, 18 * MILLISECOND);
-                let mut made = shift.emit(world, host, (at, at + lag), body)?;
+                let mut made = shift.emit(world, host, at, lag, body)?;
                 if audited && left > made {
                     let body = Body::Audit {
                         process: &process,
                         parent: &parent,
                     };
                     let lag = rng.between(200, 4 * MILLISECOND);
-                    made += shift.emit(world, host, (at, at + lag), body)?;
+                    made += shift.emit(world, host, at, lag, body)?;
                 }
                 remember(&mut world.hosts[host], process);
                 Ok(made)
+            }
+            96.. if self.logs => {
+                let record = noise::record(rng, world, host);
+                let lag = rng.between(200, 4 * MILLISECOND);
+                shift.emit(world, host, at, lag, Body::Record(&record))
             }
             kind => self.activity(world, rng, shift, host, at, kind),
         }
     }
 
     /// A new process and its parent.
-    fn start(
+    pub(super) fn start(
         &mut self,
         world: &mut World,
         rng: &mut Rng,
@@ -203,7 +221,7 @@ impl Background {
         at: i64,
         kind: u64,
     ) -> Result<u64, SampleError> {
-        let record = world.hosts[host].next_record(false);
+        let record = world.hosts[host].next_record(Log::Sysmon);
         let machine = &world.hosts[host];
         let user = &world.accounts[machine.user].name;
         self.text.clear();
@@ -233,14 +251,7 @@ impl Background {
                 }
             }
         };
-        let event = Event {
-            host: machine,
-            accounts: &world.accounts,
-            at,
-            logged: at + lag,
-            body,
-        };
-        shift.outlets.write(&event, record, false, shift.tally)
+        shift.write(world, host, (at, lag), record, body)
     }
 
     /// A logon, or a look at a share.
@@ -286,24 +297,37 @@ impl Background {
             }
         };
         let lag = rng.between(200, 4 * MILLISECOND);
-        shift.emit(world, host, (at, at + lag), body)
+        shift.emit(world, host, at, lag, body)
     }
 }
 
 impl Shift<'_> {
-    fn emit(
+    pub(super) fn emit(
         &mut self,
         world: &mut World,
         host: usize,
-        (at, logged): (i64, i64),
+        at: i64,
+        lag: i64,
         body: Body<'_>,
     ) -> Result<u64, SampleError> {
-        let record = world.hosts[host].next_record(body.is_security());
+        let record = world.hosts[host].next_record(body.log());
+        self.write(world, host, (at, lag), record, body)
+    }
+
+    /// Writes an everyday event under a number that its log has given it.
+    pub(super) fn write(
+        &mut self,
+        world: &World,
+        host: usize,
+        (at, lag): (i64, i64),
+        record: u64,
+        body: Body<'_>,
+    ) -> Result<u64, SampleError> {
         let event = Event {
             host: &world.hosts[host],
             accounts: &world.accounts,
             at,
-            logged,
+            logged: world.collectors[self.collector].route.told(at, lag),
             body,
         };
         self.outlets.write(&event, record, false, self.tally)
@@ -311,8 +335,8 @@ impl Shift<'_> {
 
     /// Writes a planted event and notes where it went.
     fn tell(&mut self, world: &mut World, planned: &Planned) -> Result<(), SampleError> {
-        let body = planned.body();
-        let record = world.hosts[planned.host].next_record(body.is_security());
+        let body = planned.body.body();
+        let record = world.hosts[planned.host].next_record(body.log());
         let event = Event {
             host: &world.hosts[planned.host],
             accounts: &world.accounts,
@@ -350,7 +374,7 @@ const REGISTRY: [(&str, u32); 4] = [
 ];
 
 /// Keeps a process as a possible parent, in place of the oldest one.
-fn remember(host: &mut Host, process: Running) {
+pub(super) fn remember(host: &mut Host, process: Running) {
     if host.recent.len() < RECENT {
         host.recent.push(process);
     } else {
@@ -367,11 +391,11 @@ fn anyone<'h>(rng: &mut Rng, host: &'h Host) -> &'h Running {
         .unwrap_or_else(|| &host.since_boot[index.saturating_sub(host.recent.len())])
 }
 
-fn high_port(rng: &mut Rng) -> u16 {
+pub(super) fn high_port(rng: &mut Rng) -> u16 {
     49_152 + u16::try_from(rng.below(16_000)).unwrap_or(0)
 }
 
-fn connection<'h>(rng: &mut Rng, host: &'h Host) -> Body<'h> {
+pub(super) fn connection<'h>(rng: &mut Rng, host: &'h Host) -> Body<'h> {
     let octet = |rng: &mut Rng, bound| u8::try_from(rng.below(bound)).unwrap_or(0);
     let near = Endpoint {
         address: host.address,

@@ -15,15 +15,17 @@ use parquet::file::properties::{EnabledStatistics, WriterProperties};
 
 use super::SampleError;
 use super::answers::Place;
-use super::event::{Body, Event, Running};
-use super::forms::{SYSMON_CHANNEL, put_address, put_details, put_guid, put_user, writer_process};
+use super::event::{Body, Event, Leaf, Running};
+use super::forms::{put_details, put_guid, put_user};
+use super::heads::{SYSMON_CHANNEL, writer_process};
+use super::members::put_address;
 use super::text::{
     DAY, put_date, put_hex_id, put_iso, put_number, put_padded, put_utc_time, text_of,
 };
 use super::writer::Tally;
 
 /// Columns of text, in the order of the file; `EventRecordID` and `EventID` come before them as Int64.
-const TEXT: [&str; 43] = [
+const TEXT: [&str; 51] = [
     "Channel",
     "Provider",
     "Version",
@@ -67,6 +69,14 @@ const TEXT: [&str; 43] = [
     "EventType",
     "TargetObject",
     "Details",
+    "Operation",
+    "EventNamespace",
+    "Name",
+    "Query",
+    "Type",
+    "Destination",
+    "Consumer",
+    "Filter",
 ];
 
 const ROWS_A_BATCH: usize = 8192;
@@ -277,7 +287,7 @@ impl ColumnSink {
         let properties = WriterProperties::builder()
             .set_compression(Compression::ZSTD(level))
             .set_max_row_group_row_count(Some(ROWS_A_GROUP))
-            // Row groups are what is pruned here; page statistics of 45 columns would outweigh small groups.
+            // Row groups are what is pruned here; page statistics of 53 columns would outweigh small groups.
             .set_statistics_enabled(EnabledStatistics::Chunk)
             .set_created_by("lakehunt sample".to_owned())
             .build();
@@ -351,7 +361,16 @@ fn fill(row: &mut Row, event: &Event<'_>) {
             put!(row, "TargetObject", target);
             put!(row, "Details" => |out: &mut Vec<u8>| put_details(out, value));
         }
-        Body::Audit { .. } | Body::Logon { .. } | Body::Share { .. } => {}
+        Body::Record(record) => {
+            for (name, leaf) in &record.fields {
+                if let (Some(cell), Leaf::Text(text)) = (row.get_mut(column(name)), leaf) {
+                    cell.0 = true;
+                    cell.1.extend_from_slice(text.as_bytes());
+                }
+            }
+        }
+        // What Sysmon does not tell.
+        _ => {}
     }
 }
 

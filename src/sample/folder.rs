@@ -16,19 +16,19 @@ const HEAD: &str = "\
 tables:
 ";
 
-const LINES: &str = "  # Workstations: Sysmon and Security as flattened EVTX, a folder for each UTC day.
+const LINES: &str = "  # Workstations: Sysmon as flattened EVTX, a folder for each UTC day.
   sysmon:
     location: sysmon/
     form: windows_event
     format: ndjson
     layout: \"day={time:%Y-%m-%d}/**\"
-  # Also holds the servers' Security log.
+  # Their Security, WMI-Activity and PowerShell logs, and the servers'.
   security:
     location: security/
     form: windows_event
     format: ndjson
     layout: \"day={time:%Y-%m-%d}/**\"
-  # The New York branch: both logs through nxlog. EventTime and the folders are in its local time, hence the slack.
+  # The New York branch: all logs through nxlog. EventTime and the folders are in its local time, hence the slack.
   nxlog:
     location: nxlog/
     form: nxlog
@@ -36,6 +36,45 @@ const LINES: &str = "  # Workstations: Sysmon and Security as flattened EVTX, a 
     timezone: America/New_York
     layout: \"{time:%Y}/{time:%m}/{time:%d}/**\"
     slack: 1d
+";
+
+const OTHERS: &str = "  # CrowdStrike hosts, as Falcon Data Replicator delivers: batches whose paths tell no time.
+  fdr:
+    location: fdr/
+    form: crowdstrike_fdr
+    format: ndjson
+    layout: \"data/{batch}/part-*.gz\"
+  # Defender hosts: processes and connections, a container each, by the hour of arrival.
+  defender:
+    location: defender/
+    form: defender
+    format: ndjson
+    layout: \"insights-logs-advancedhunting-*/y={time:%Y}/m={time:%m}/d={time:%d}/h={time:%H}/m=00/*.json\"
+    slack: 1h
+  # Hosts of a Sentinel workspace: their Security log alone.
+  sentinel:
+    location: sentinel/
+    form: sentinel
+    format: ndjson
+    layout: \"WorkspaceResourceId=/subscriptions/*/resourcegroups/*/providers/*/workspaces/{workspace}/y={time:%Y}/m={time:%m}/d={time:%d}/h={time:%H}/m=00/*.json\"
+    slack: 1h
+  # Laboratory hosts in a Security Lake: a class of OCSF events a table.
+  ocsf_process:
+    location: ocsf_process/
+    form: ocsf
+    format: parquet
+    layout: \"ext/*/region={region}/accountId={account}/eventDay={time:%Y%m%d}/*.parquet\"
+  ocsf_network:
+    location: ocsf_network/
+    form: ocsf
+    format: parquet
+    layout: \"ext/*/region={region}/accountId={account}/eventDay={time:%Y%m%d}/*.parquet\"
+  # The network sensor: conn and dce_rpc.
+  zeek:
+    location: zeek/
+    form: zeek
+    format: ndjson
+    layout: \"{time:%Y-%m-%d}/*.log.gz\"
 ";
 
 const COLUMNS: &str =
@@ -100,8 +139,12 @@ pub(crate) fn finish(
     parquet_only: bool,
     answers: &Answers,
 ) -> Result<Summary, SampleError> {
-    let lines = if parquet_only { "" } else { LINES };
-    let lake = format!("{HEAD}{lines}{COLUMNS}");
+    let (lines, others) = if parquet_only {
+        ("", "")
+    } else {
+        (LINES, OTHERS)
+    };
+    let lake = format!("{HEAD}{lines}{COLUMNS}{others}");
     let path = dir.join(LAKE);
     fs::write(&path, &lake).map_err(|source| SampleError::write(&path, source))?;
     let path = dir.join(ANSWERS);

@@ -1,136 +1,81 @@
-//! The raw shapes of a line: flat EVTX and nxlog. Field names and the spelling of values are those of the real collectors:
+//! The raw shapes of a line, and those of Windows' own logs: flat EVTX and nxlog. Field names and the spelling of values are those of the real collectors:
 //! flat EVTX has `EventRecordID`, numbers as numbers and GUIDs without braces; nxlog has `RecordNumber`, `EventTime` in
 //! the host's own time, and event data as text. It knows nothing of files.
 
-use super::event::{Body, Endpoint, Event, Running};
-use super::text::{
-    SECOND, new_york_offset, put_escaped, put_hex, put_hex_id, put_iso, put_number, put_padded,
-    put_seconds, put_utc_time,
-};
+use super::event::{Body, Endpoint, Event, Leaf, Log, Record, Running};
+use super::members::put_address;
+use super::text::{SECOND, put_escaped, put_hex, put_hex_id, put_number, put_utc_time};
 use super::world::Account;
-
-pub(crate) const SYSMON_CHANNEL: &str = "Microsoft-Windows-Sysmon/Operational";
+use super::{defender, falcon, heads, security, sentinel, zeek};
 
 /// The raw shape of a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Shape {
     Flat,
     Nxlog,
+    Falcon,
+    Defender,
+    Sentinel,
+    Zeek,
 }
 
 /// Appends one event as a JSON line, without the line end.
 pub(crate) fn put_line(out: &mut Vec<u8>, shape: Shape, event: &Event<'_>, record: u64) {
     match shape {
-        Shape::Flat => put_flat_head(out, event, record),
-        Shape::Nxlog => put_nxlog_head(out, event, record),
+        Shape::Flat => heads::put_flat(out, event, record),
+        Shape::Nxlog => heads::put_nxlog(out, event, record),
+        Shape::Falcon => return falcon::put(out, event, record),
+        Shape::Defender => return defender::put(out, event, record),
+        Shape::Sentinel => return sentinel::put(out, event, record),
+        Shape::Zeek => return zeek::put(out, event),
     }
     let mut fields = Fields { out, shape };
-    if event.body.is_security() {
-        security(&mut fields, event);
-    } else {
-        sysmon(&mut fields, event);
+    match event.body {
+        Body::Record(record) => data_of(&mut fields, event, record),
+        Body::Audit { .. } | Body::Logon { .. } | Body::Share { .. } => {
+            security::put(&mut fields, event);
+        }
+        _ => sysmon(&mut fields, event),
     }
     out.push(b'}');
 }
 
-fn put_flat_head(out: &mut Vec<u8>, event: &Event<'_>, record: u64) {
-    let security = event.body.is_security();
-    out.extend_from_slice(b"{\"EventRecordID\":");
-    put_number(out, record);
-    out.extend_from_slice(if security {
-        b",\"Channel\":\"Security\",\"Provider\":\"Microsoft-Windows-Security-Auditing\",\"EventID\":"
-    } else {
-        b",\"Channel\":\"Microsoft-Windows-Sysmon/Operational\",\"Provider\":\"Microsoft-Windows-Sysmon\",\"EventID\":"
-    });
-    put_number(out, event.body.event_id());
-    out.extend_from_slice(b",\"Version\":");
-    put_number(out, event.body.version());
-    out.extend_from_slice(if security {
-        b",\"Level\":0,\"Task\":"
-    } else {
-        b",\"Level\":4,\"Task\":"
-    });
-    put_number(out, event.body.task());
-    out.extend_from_slice(b",\"Opcode\":0,\"TimeCreated\":\"");
-    put_iso(out, event.logged);
-    out.extend_from_slice(b"\",\"Computer\":\"");
-    out.extend_from_slice(event.host.name.as_bytes());
-    out.extend_from_slice(b"\",\"ExecutionProcessID\":");
-    put_number(out, u64::from(writer_process(event)));
-    out.extend_from_slice(b",\"ExecutionThreadID\":");
-    put_number(out, u64::from(writer_process(event)) + 24);
-    out.extend_from_slice(if security {
-        b",\"SecurityUserID\":null"
-    } else {
-        b",\"SecurityUserID\":\"S-1-5-18\""
-    });
-}
-
-fn put_nxlog_head(out: &mut Vec<u8>, event: &Event<'_>, record: u64) {
-    let security = event.body.is_security();
-    let local = event.logged + new_york_offset(event.logged);
-    out.extend_from_slice(b"{\"EventTime\":\"");
-    put_seconds(out, local, b' ');
-    out.extend_from_slice(b"\",\"Hostname\":\"");
-    out.extend_from_slice(event.host.name.as_bytes());
-    out.extend_from_slice(if security {
-        b"\",\"Keywords\":-9214364837600034816,\"EventType\":\"AUDIT_SUCCESS\",\"SeverityValue\":2,\"Severity\":\"INFO\",\"EventID\":"
-    } else {
-        b"\",\"Keywords\":-9223372036854775808,\"EventType\":\"INFO\",\"SeverityValue\":2,\"Severity\":\"INFO\",\"EventID\":"
-    });
-    put_number(out, event.body.event_id());
-    out.extend_from_slice(if security {
-        b",\"SourceName\":\"Microsoft-Windows-Security-Auditing\",\"ProviderGuid\":\"{54849625-5478-4994-A5BA-3E3B0328C30D}\",\"Version\":"
-    } else {
-        b",\"SourceName\":\"Microsoft-Windows-Sysmon\",\"ProviderGuid\":\"{5770385F-C22A-43E0-BF4C-06F5698FFBD9}\",\"Version\":"
-    });
-    put_number(out, event.body.version());
-    out.extend_from_slice(b",\"Task\":");
-    put_number(out, event.body.task());
-    out.extend_from_slice(b",\"OpcodeValue\":0,\"RecordNumber\":");
-    put_number(out, record);
-    out.extend_from_slice(b",\"ExecutionProcessID\":");
-    put_number(out, u64::from(writer_process(event)));
-    out.extend_from_slice(b",\"ThreadID\":");
-    put_number(out, u64::from(writer_process(event)) + 24);
-    out.extend_from_slice(if security {
-        b",\"Channel\":\"Security\""
-    } else {
-        b",\"Channel\":\"Microsoft-Windows-Sysmon/Operational\",\"Domain\":\"NT AUTHORITY\",\"AccountName\":\"SYSTEM\",\"UserID\":\"S-1-5-18\",\"AccountType\":\"User\""
-    });
-    out.extend_from_slice(b",\"Category\":\"");
-    out.extend_from_slice(category(&event.body).as_bytes());
-    out.extend_from_slice(b"\",\"Opcode\":\"Info\",\"EventReceivedTime\":\"");
-    put_seconds(out, local + SECOND, b' ');
-    out.extend_from_slice(
-        b"\",\"SourceModuleName\":\"eventlog\",\"SourceModuleType\":\"im_msvistalog\"",
-    );
-}
-
-fn category(body: &Body<'_>) -> &'static str {
-    match body {
-        Body::Process { .. } => "Process Create (rule: ProcessCreate)",
-        Body::Network { .. } => "Network connection detected (rule: NetworkConnect)",
-        Body::ImageLoad { .. } => "Image loaded (rule: ImageLoad)",
-        Body::FileCreate { .. } => "File created (rule: FileCreate)",
-        Body::Registry { .. } => "Registry value set (rule: RegistryEvent)",
-        Body::Audit { .. } => "Process Creation",
-        Body::Logon { .. } => "Logon",
-        Body::Share { .. } => "Detailed File Share",
+/// The event's own data, as it was told. Of logs whose data is no list of names nxlog keeps the rendered text only.
+fn data_of(fields: &mut Fields<'_>, event: &Event<'_>, record: &Record) {
+    if record.log == Log::Sysmon {
+        fields.text("RuleName", "-");
+        fields.written("UtcTime", |out| put_utc_time(out, event.at));
     }
-}
-
-/// Sysmon's service writes Sysmon's log, the kernel 4688, LSASS the rest.
-pub(crate) fn writer_process(event: &Event<'_>) -> u32 {
-    match event.body {
-        Body::Audit { .. } => 4,
-        Body::Logon { .. } | Body::Share { .. } => 692,
-        _ => event.host.sensor_process,
+    if let (Some(message), Shape::Nxlog) = (&record.message, fields.shape) {
+        fields.text("Message", message);
+        return;
+    }
+    for (name, leaf) in &record.fields {
+        let name = match (*name, fields.shape) {
+            ("ProcessID", Shape::Nxlog) => "ProcessId",
+            (name, _) => name,
+        };
+        match leaf {
+            Leaf::Text(text) => fields.text(name, text),
+            Leaf::Number(number) => fields.number(name, *number),
+            Leaf::List(texts) => {
+                fields.name(name);
+                fields.out.push(b'[');
+                for (index, text) in texts.iter().enumerate() {
+                    fields
+                        .out
+                        .extend_from_slice(if index > 0 { b",\"" } else { b"\"" });
+                    put_escaped(fields.out, text);
+                    fields.out.push(b'"');
+                }
+                fields.out.push(b']');
+            }
+        }
     }
 }
 
 /// Appends `"name":value` members; what differs between the shapes is decided here.
-struct Fields<'a> {
+pub(crate) struct Fields<'a> {
     out: &'a mut Vec<u8>,
     shape: Shape,
 }
@@ -142,14 +87,14 @@ impl Fields<'_> {
         self.out.extend_from_slice(b"\":");
     }
 
-    fn text(&mut self, name: &str, text: &str) {
+    pub(crate) fn text(&mut self, name: &str, text: &str) {
         self.name(name);
         self.out.push(b'"');
         put_escaped(self.out, text);
         self.out.push(b'"');
     }
 
-    fn written(&mut self, name: &str, write: impl FnOnce(&mut Vec<u8>)) {
+    pub(crate) fn written(&mut self, name: &str, write: impl FnOnce(&mut Vec<u8>)) {
         self.name(name);
         self.out.push(b'"');
         write(self.out);
@@ -168,7 +113,7 @@ impl Fields<'_> {
         }
     }
 
-    fn number(&mut self, name: &str, number: u64) {
+    pub(crate) fn number(&mut self, name: &str, number: u64) {
         self.bare(name, |out| put_number(out, number));
     }
 
@@ -202,7 +147,7 @@ impl Fields<'_> {
         self.text("Image", process.image());
     }
 
-    fn subject(&mut self, event: &Event<'_>, account: &Account) {
+    pub(crate) fn subject(&mut self, event: &Event<'_>, account: &Account) {
         self.text("SubjectUserSid", &account.sid);
         if account.logon == 0x3e7 {
             self.written("SubjectUserName", |out| {
@@ -237,15 +182,6 @@ pub(crate) fn put_user(out: &mut Vec<u8>, account: &Account, separator: &str) {
     out.extend_from_slice(account.domain.as_bytes());
     out.extend_from_slice(separator.as_bytes());
     out.extend_from_slice(account.name.as_bytes());
-}
-
-pub(crate) fn put_address(out: &mut Vec<u8>, address: [u8; 4]) {
-    for (index, octet) in address.iter().enumerate() {
-        if index > 0 {
-            out.push(b'.');
-        }
-        put_number(out, u64::from(*octet));
-    }
 }
 
 fn sysmon(fields: &mut Fields<'_>, event: &Event<'_>) {
@@ -355,86 +291,4 @@ fn endpoint(fields: &mut Fields<'_>, endpoint: Endpoint, names: [&str; 4]) {
     fields.written(address, |out| put_address(out, endpoint.address));
     fields.text(name, "-");
     fields.number(port, u64::from(endpoint.port));
-}
-
-fn security(fields: &mut Fields<'_>, event: &Event<'_>) {
-    match event.body {
-        Body::Audit { process, parent } => {
-            fields.subject(event, &event.accounts[process.account]);
-            fields.written("NewProcessId", |out| {
-                put_hex_id(out, u64::from(process.process_id));
-            });
-            fields.text("NewProcessName", process.image());
-            fields.text("TokenElevationType", "%%1936");
-            fields.written("ProcessId", |out| {
-                put_hex_id(out, u64::from(parent.process_id));
-            });
-            fields.text("CommandLine", &process.command_line);
-            fields.text("TargetUserSid", "S-1-0-0");
-            fields.text("TargetUserName", "-");
-            fields.text("TargetDomainName", "-");
-            fields.text("TargetLogonId", "0x0");
-            fields.text("ParentProcessName", parent.image());
-            fields.text("MandatoryLabel", process.integrity.label());
-        }
-        Body::Logon {
-            account,
-            kind,
-            logon,
-            from,
-        } => {
-            let account = &event.accounts[account];
-            fields.text("SubjectUserSid", "S-1-0-0");
-            fields.text("SubjectUserName", "-");
-            fields.text("SubjectDomainName", "-");
-            fields.text("SubjectLogonId", "0x0");
-            fields.text("TargetUserSid", &account.sid);
-            fields.text("TargetUserName", &account.name);
-            fields.text("TargetDomainName", account.domain);
-            fields.written("TargetLogonId", |out| put_hex_id(out, logon));
-            fields.number("LogonType", u64::from(kind));
-            fields.text("LogonProcessName", "Kerberos");
-            fields.text("AuthenticationPackageName", "Kerberos");
-            fields.text("WorkstationName", "-");
-            fields.text("ProcessId", "0x0");
-            fields.text("ProcessName", "-");
-            address(fields, from);
-            fields.text("ImpersonationLevel", "%%1833");
-        }
-        Body::Share {
-            account,
-            logon,
-            from,
-            share,
-            target,
-        } => {
-            let account = &event.accounts[account];
-            fields.text("SubjectUserSid", &account.sid);
-            fields.text("SubjectUserName", &account.name);
-            fields.text("SubjectDomainName", account.domain);
-            fields.written("SubjectLogonId", |out| put_hex_id(out, logon));
-            fields.text("ObjectType", "File");
-            address(fields, from);
-            fields.text("ShareName", share);
-            fields.text("ShareLocalPath", local_path(share));
-            fields.text("RelativeTargetName", target);
-            fields.text("AccessMask", "0x1");
-            fields.text("AccessList", "%%4416\r\n\t\t\t\t");
-            fields.text("AccessReason", "-");
-        }
-        _ => {}
-    }
-}
-
-fn address(fields: &mut Fields<'_>, from: Endpoint) {
-    fields.written("IpAddress", |out| put_address(out, from.address));
-    fields.written("IpPort", |out| put_padded(out, u64::from(from.port), 5));
-}
-
-fn local_path(share: &str) -> &'static str {
-    match share {
-        r"\\*\ADMIN$" => r"\??\C:\Windows",
-        r"\\*\SYSVOL" => r"\??\C:\Windows\SYSVOL\sysvol",
-        _ => r"\??\D:\Shares\Teams",
-    }
 }

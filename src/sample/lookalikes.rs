@@ -1,15 +1,14 @@
 //! Planted activities that look like wmiexec and are not, or not what the hunt asks for: a monitoring product, installers,
-//! inventory through WMI, other tools. It knows nothing of raw shapes or files.
+//! inventory through WMI, other tools, files and calls on the network. It knows nothing of raw shapes or files.
 
 use super::answers::{Hunt, Kind};
-use super::event::{Integrity, Running};
+use super::event::{Call, Endpoint, Flow, Integrity, Running};
+use super::network::dotted;
+use super::planned::{Launch, PlannedBody, Scene};
 use super::programs::{CCMEXEC, CMD, MONITOR};
-use super::stories::{Launch, MILLISECOND, Scene, Stage};
+use super::stories::{HOUR, MILLISECOND, MINUTE, Stage};
 use super::text::SECOND;
 use super::world::{MONITORING, STOLEN, SYSTEM};
-
-const MINUTE: i64 = 60 * SECOND;
-const HOUR: i64 = 60 * MINUTE;
 
 /// Commands of one host that share a key without being a hit.
 struct Lookalike<'a> {
@@ -70,6 +69,7 @@ fn tell(stage: &mut Stage<'_>, lookalike: &Lookalike<'_>) {
             account: lookalike.account,
             integrity: lookalike.integrity,
             parent: lookalike.parent,
+            client: None,
             stories: &[story],
             audit_stories: &[story],
         });
@@ -263,4 +263,80 @@ fn without_output(stage: &mut Stage<'_>, midnight: i64) {
             why: "wmiexec -nooutput: an attack, but without an output file there is nothing that ties the commands together",
         },
     );
+}
+
+/// Plants files and calls that look like a remote shell's.
+pub(crate) fn plant_on_the_network(stage: &mut Stage<'_>, midnight: i64, nth: u32, days: u32) {
+    if nth != 1 % days {
+        return;
+    }
+    let host = stage.host_at(Scene {
+        collector: 2,
+        nth: 4,
+    });
+    let from = [10, 20, 4, 21];
+    let looks = [
+        (
+            r"\\*\ADMIN$",
+            r"Temp\install.log",
+            "an administrative share, and a name of no tool",
+        ),
+        (
+            r"\\*\Teams",
+            r"Plant\__1767272400.1234567",
+            "a name like a tool's, and a share that is none of Windows' own",
+        ),
+        (
+            r"\\*\ADMIN$",
+            r"Temp\__MACOSX",
+            "two underscores, and no number",
+        ),
+    ];
+    for (index, (share, target, why)) in (0_i64..).zip(looks) {
+        let key = ("relative_target_name", target);
+        let hunt = Hunt::ImpacketOutputFileOverSmb;
+        let story = stage.begin(hunt, Kind::NearMiss, host, key, why);
+        let at = midnight + 14 * HOUR + index * 7 * MINUTE;
+        stage.look_at_share(host, at, MONITORING, from, (share, target), &[story]);
+    }
+    let to = Endpoint {
+        address: stage.world.hosts[host].address,
+        port: 445,
+    };
+    let from = Endpoint {
+        address: from,
+        port: 50_733,
+    };
+    let server = dotted(to.address);
+    let why = "a service is made over RPC, as smbexec and administrators do: no interface of WMI's";
+    let key = ("source_ip", "10.20.4.21");
+    let story = stage.begin_named(Hunt::WmiRpcCall, Kind::NearMiss, &server, key, why);
+    for (index, operation) in (0_i64..).zip(["OpenSCManagerW", "CreateServiceW", "StartServiceW"]) {
+        let call = Call {
+            from,
+            to,
+            id: 0x5EC5,
+            endpoint: "svcctl",
+            operation,
+            pipe: r"\pipe\svcctl",
+            answered_in: 900,
+        };
+        let at = midnight + 14 * HOUR + MINUTE + index * 40 * MILLISECOND;
+        stage.plan_wire(at, &[story], PlannedBody::Call(call));
+    }
+    let why = "a port whose number begins like that of WinRM";
+    let key = ("destination_port", "59850");
+    let story = stage.begin_named(Hunt::RemoteWmiConnection, Kind::NearMiss, &server, key, why);
+    let flow = Flow {
+        from,
+        to: Endpoint { port: 59_850, ..to },
+        udp: false,
+        service: "-",
+        duration: 3 * SECOND,
+        sent: 900,
+        received: 1200,
+        id: 0x5985,
+    };
+    let at = midnight + 14 * HOUR + 2 * MINUTE;
+    stage.plan_wire(at, &[story], PlannedBody::Flow(flow));
 }

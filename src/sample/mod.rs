@@ -5,27 +5,50 @@
 //! It imports nothing of the crate: what it writes is checked by everything that reads it. No record is copied from real
 //! logs; field names and the spelling of values are theirs, and the command lines are those that the tools emit.
 //!
-//! What is planted is in `attacks` (sessions), `wmic` and `lookalikes`; `answers.json` ([`Answers`]) says where each lies.
+//! What is planted is in `attacks` (sessions), `remote` (other tools), `commands`, `wmic`, `wmi_logs` and `lookalikes`;
+//! `answers.json` ([`Answers`]) says where each lies. An event passes from a plan (`planned`, `stories`) or everyday life
+//! (`background`, `noise`) as an `event` through `outlets` to a `writer` of lines, `columns` or `nested` columns, and gets its shape
+//! in `forms` and the modules named after the shapes.
 //! Some lines are broken and some records are delivered twice, on purpose: they are listed as well.
 
 mod answers;
 mod attacks;
 mod background;
 mod columns;
+mod commands;
+mod damage;
+mod defender;
 mod event;
+mod falcon;
 mod folder;
 mod forms;
+mod heads;
+mod line_file;
 mod lookalikes;
+mod members;
+mod nested;
+mod network;
+mod noise;
+mod ocsf;
 mod outlets;
+mod planned;
 mod programs;
+mod records;
+mod remote;
 mod rng;
+mod security;
+mod sentinel;
+mod slots;
 mod stories;
 #[cfg(test)]
 mod tests;
 mod text;
+mod verdicts;
+mod wmi_logs;
 mod wmic;
 mod world;
 mod writer;
+mod zeek;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -36,14 +59,12 @@ use parquet::errors::ParquetError;
 pub use answers::{Answers, Broken, Duplicate, Hunt, Kind, MADE_BY, Place, Planted, Rows};
 
 use background::{Background, Shift};
-use columns::ColumnSink;
-use forms::Shape;
-use outlets::{Outlets, Sysmon};
+use outlets::Outlets;
 use rng::Rng;
 use stories::Stage;
 use text::{DAY, put_date, text_of};
-use world::{Route, World};
-use writer::{Codec, Damage, LineSink, Tally};
+use world::{SERVERS, World};
+use writer::Tally;
 
 /// What to make.
 #[derive(Debug, Clone, PartialEq)]
@@ -58,7 +79,8 @@ pub struct SampleOptions {
     pub start: NaiveDate,
     /// Share of everyday process creations whose command line comes only once, 0.0 to 1.0.
     pub distinct: f64,
-    /// Number of hosts, at least 20; by default one for about 250 events a day.
+    /// Number of hosts with Windows' own logs, at least 20; by default one for about 250 events a day. Those that other products
+    /// watch come on top, a third as many.
     pub hosts: Option<u32>,
     /// Only the Parquet table, with all stories on its hosts: for measurements of the scan alone.
     pub parquet_only: bool,
@@ -190,10 +212,10 @@ pub fn generate(
         .filter(|index| only.is_none_or(|only| only == *index))
         .collect();
     let mut outlets: Vec<Outlets> = (world.collectors.iter())
-        .map(|collector| outlets_of(dir, collector.name, collector.route, options, first))
+        .map(|collector| Outlets::new(dir, collector, options, first))
         .collect();
     let mut tally = Tally::default();
-    let mut background = Background::new(options.distinct);
+    let mut background = Background::new(options.distinct, !options.parquet_only);
     let mut random: Vec<Rng> = (0..world.collectors.len())
         .map(|index| Rng::new(options.seed, &[0xDA1, index as u64]))
         .collect();
@@ -204,6 +226,14 @@ pub fn generate(
         attacks::plant(&mut stage, midnight, nth, options.days);
         wmic::plant(&mut stage, midnight, nth, options.days);
         lookalikes::plant(&mut stage, midnight, nth, options.days);
+        if stage.is_whole() {
+            stage.later(|stage| {
+                remote::plant(stage, midnight, nth, options.days);
+                commands::plant(stage, midnight, nth, options.days);
+                wmi_logs::plant(stage, midnight, nth, options.days);
+                lookalikes::plant_on_the_network(stage, midnight, nth, options.days);
+            });
+        }
         let budgets = budgets(&stage, &collectors, options, day, nth, tally.events);
         for (collector, budget) in collectors.iter().copied().zip(budgets) {
             let planned = stage.take(day, collector);
@@ -224,7 +254,7 @@ pub fn generate(
         outlet.finish(&mut tally)?;
     }
     let planted: Vec<Planted> = (stage.stories.into_iter())
-        .filter(stories::Story::is_told)
+        .filter(planned::Story::is_told)
         .enumerate()
         .map(|(number, story)| story.answer(number))
         .collect();
@@ -244,9 +274,6 @@ pub fn generate(
     };
     folder::finish(dir, options.parquet_only, &answers)
 }
-
-/// Index of the collector whose Sysmon log is Parquet.
-const SERVERS: usize = 2;
 
 fn check(options: &SampleOptions) -> Result<(), SampleError> {
     let wrong = |option, value: String, hint| {
@@ -286,8 +313,17 @@ fn usual_hosts(options: &SampleOptions) -> u32 {
     u32::try_from(wanted).unwrap_or(u32::MAX).clamp(24, 5000)
 }
 
+/// Thousandths of a day's everyday events that each of the later collectors gets; the rest is for those of Windows' own logs.
+const SHARES: [(usize, u64); 5] = [
+    (world::FALCON, 60),
+    (world::DEFENDER, 15),
+    (world::SENTINEL, 14),
+    (world::OCSF, 40),
+    (world::ZEEK, 60),
+];
+
 /// Everyday events that each collector makes on a day: what is left of the total, evenly over the days that are left, by
-/// number of hosts; the last day makes the total exact.
+/// share or number of hosts; the last day makes the total exact.
 fn budgets(
     stage: &Stage<'_>,
     collectors: &[usize],
@@ -307,72 +343,20 @@ fn budgets(
     } else {
         today
     };
-    let hosts = |collector: usize| stage.world.collectors[collector].hosts.len() as u64;
+    let share = |collector: usize| SHARES.iter().find(|(of, _)| *of == collector);
+    let shared = |collector: usize| share(collector).map(|(_, share)| today * share / 1000);
+    let hosts = |collector: usize| match share(collector) {
+        Some(_) => 0,
+        None => stage.world.collectors[collector].hosts.len() as u64,
+    };
     let all: u64 = collectors.iter().map(|collector| hosts(*collector)).sum();
+    let others: u64 = collectors.iter().filter_map(|each| shared(*each)).sum();
     let mut budgets: Vec<u64> = (collectors.iter())
-        .map(|collector| today * hosts(*collector) / all.max(1))
+        .map(|each| shared(*each).unwrap_or((today - others) * hosts(*each) / all.max(1)))
         .collect();
     let given: u64 = budgets.iter().sum();
     if let Some(first) = budgets.first_mut() {
         *first += today - given;
     }
     budgets
-}
-
-/// Large lakes are compressed faster, small ones smaller.
-fn gzip_level(events: u64) -> u32 {
-    if events <= 200_000 { 9 } else { 1 }
-}
-
-fn outlets_of(
-    dir: &Path,
-    name: &'static str,
-    route: Route,
-    options: &SampleOptions,
-    first: i64,
-) -> Outlets {
-    let level = gzip_level(options.events);
-    let day = |wanted: u32| first + i64::from(wanted % options.days);
-    let flat = |table| LineSink::new(dir, table, name, Shape::Flat, Codec::Gzip, level);
-    let security = flat("security");
-    match (route, name) {
-        (Route::Server, _) => Outlets {
-            sysmon: Sysmon::Columns(ColumnSink::new(dir, "sysmon_servers", name)),
-            security: (!options.parquet_only).then_some(security),
-        },
-        (Route::Nxlog, _) => {
-            let codec = if name == "nyc02" {
-                Codec::Zstd
-            } else {
-                Codec::Gzip
-            };
-            Outlets {
-                sysmon: Sysmon::Lines(LineSink::new(
-                    dir,
-                    "nxlog",
-                    name,
-                    Shape::Nxlog,
-                    codec,
-                    level,
-                )),
-                security: None,
-            }
-        }
-        (Route::Flat, "wec01") => Outlets {
-            sysmon: Sysmon::Lines(flat("sysmon").with_damage(vec![
-                (day(0), 40, Damage::Truncated),
-                (day(2), 100, Damage::TypeConflict),
-            ])),
-            security: Some(security.with_damage(vec![(day(1), 30, Damage::Garbage)])),
-        },
-        (Route::Flat, _) => Outlets {
-            sysmon: Sysmon::Lines(
-                flat("sysmon")
-                    .with_two_members()
-                    .with_damage(vec![(day(1), 60, Damage::InvalidUtf8)])
-                    .with_copies(day(1)),
-            ),
-            security: Some(security.with_damage(vec![(day(2), 20, Damage::NoTime)])),
-        },
-    }
 }

@@ -104,6 +104,10 @@ programs! {
     QUSER = windows(r"C:\Windows\System32\quser.exe", "Query User Utility", "quser.exe");
     SYSTEMINFO = windows(r"C:\Windows\System32\systeminfo.exe", "Displays system information", "sysinfo.exe");
     REG = windows(r"C:\Windows\System32\reg.exe", "Registry Console Tool", "reg.exe");
+    CERTUTIL = windows(r"C:\Windows\System32\certutil.exe", "CertUtil.exe", "CertUtil.exe");
+    VSSADMIN = windows(r"C:\Windows\System32\vssadmin.exe", "Command Line Interface for Microsoft® Volume Shadow Copy Service", "VSSADMIN.EXE");
+    JSCRIPT = windows(r"C:\Windows\System32\jscript.dll", "Microsoft ® JScript", "jscript.dll");
+    VBSCRIPT = windows(r"C:\Windows\System32\vbscript.dll", "Microsoft ® VBScript", "vbscript.dll");
     NETSTAT = windows(r"C:\Windows\System32\NETSTAT.EXE", "TCP/IP Netstat Command", "netstat.exe");
     CSCRIPT = windows(r"C:\Windows\System32\cscript.exe", "Microsoft ® Console Based Script Host", "cscript.exe");
     MSIEXEC = windows(r"C:\Windows\System32\msiexec.exe", "Windows® installer", "msiexec.exe");

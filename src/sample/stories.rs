@@ -1,190 +1,75 @@
-//! Planted activities while the lake is made: their events, waiting for their day and collector, and the answers that grow
-//! as these events find their line. What the activities are is told in `attacks` and `lookalikes`.
+//! Planted activities while the lake is made: their events, waiting for their day and collector. What the activities are is told
+//! in `attacks`, `remote`, `wmic`, `lookalikes` and others.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
-use super::answers::{Hunt, Kind, Place, Planted};
-use super::event::{Body, Endpoint, Integrity, Running};
+use super::answers::{Hunt, Kind};
+use super::event::Running;
+use super::planned::{Launch, Planned, PlannedBody, Scene, Story};
 use super::programs::{EXPLORER, Program, WMIPRVSE};
 use super::rng::Rng;
-use super::text::{DAY, SECOND, put_date, put_iso, text_of};
-use super::world::{Account, Route, World, process_id};
+use super::text::{DAY, SECOND};
+use super::verdicts;
+use super::world::{Account, Route, SYSTEM, World, ZEEK, process_id};
 
 /// Microseconds of a millisecond.
 pub(crate) const MILLISECOND: i64 = 1000;
+/// Microseconds of a minute.
+pub(crate) const MINUTE: i64 = 60 * SECOND;
+/// Microseconds of an hour.
+pub(crate) const HOUR: i64 = 60 * MINUTE;
 
-/// A planted event that waits for its turn.
-#[derive(Debug)]
-pub(crate) struct Planned {
-    pub(crate) host: usize,
-    pub(crate) at: i64,
-    pub(crate) logged: i64,
-    /// Which stories it is evidence of.
-    pub(crate) stories: Vec<usize>,
-    body: PlannedBody,
+/// What an event of a start says of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Seen {
+    /// The sensor's own event.
+    Start,
+    /// Security 4688: no original name, and the machine in place of SYSTEM.
+    Audit,
+    /// CrowdStrike's `WmiCreateProcess`.
+    WmiCreate,
 }
 
-#[derive(Debug)]
-enum PlannedBody {
-    Process {
-        process: Running,
-        parent: Running,
-    },
-    Audit {
-        process: Running,
-        parent: Running,
-    },
-    Network {
-        process: Running,
-        from: Endpoint,
-        to: Endpoint,
-    },
-    FileCreate {
-        process: Running,
-        target: String,
-    },
-    Logon {
-        account: usize,
-        logon: u64,
-        from: Endpoint,
-    },
-    Share {
-        account: usize,
-        logon: u64,
-        from: Endpoint,
-        target: String,
-    },
-}
-
-impl Planned {
-    pub(crate) fn body(&self) -> Body<'_> {
-        match &self.body {
-            PlannedBody::Process { process, parent } => Body::Process { process, parent },
-            PlannedBody::Audit { process, parent } => Body::Audit { process, parent },
-            PlannedBody::Network { process, from, to } => Body::Network {
-                process,
-                initiated: false,
-                udp: false,
-                source: *from,
-                destination: *to,
-            },
-            PlannedBody::FileCreate { process, target } => Body::FileCreate { process, target },
-            PlannedBody::Logon {
-                account,
-                logon,
-                from,
-            } => Body::Logon {
-                account: *account,
-                kind: 3,
-                logon: *logon,
-                from: *from,
-            },
-            PlannedBody::Share {
-                account,
-                logon,
-                from,
-                target,
-            } => Body::Share {
-                account: *account,
-                logon: *logon,
-                from: *from,
-                share: r"\\*\ADMIN$",
-                target,
-            },
-        }
-    }
-}
-
-/// An answer in the making.
-#[derive(Debug)]
-pub(crate) struct Story {
-    hunt: Hunt,
-    kind: Kind,
-    host: String,
-    table: &'static str,
-    key: BTreeMap<String, String>,
-    commands: Vec<String>,
-    why: String,
-    events: Vec<Place>,
-    first: i64,
-    last: i64,
-}
-
-impl Story {
-    /// One of its events has been written.
-    pub(crate) fn found(&mut self, place: Place, at: i64) {
-        self.events.push(place);
-        self.first = self.first.min(at);
-        self.last = self.last.max(at);
-    }
-
-    pub(crate) fn answer(self, number: usize) -> Planted {
-        Planted {
-            id: format!("p{:03}", number + 1),
-            hunt: self.hunt,
-            kind: self.kind,
-            day: text_of(|out| put_date(out, self.last.div_euclid(DAY))),
-            host: self.host,
-            table: self.table.to_owned(),
-            first_seen: text_of(|out| put_iso(out, self.first)),
-            last_seen: text_of(|out| put_iso(out, self.last)),
-            key: self.key,
-            commands: self.commands,
-            events: self.events,
-            why: self.why,
-        }
-    }
-
-    pub(crate) fn is_told(&self) -> bool {
-        !self.events.is_empty()
-    }
-}
-
-/// A process that a story starts.
-#[derive(Debug)]
-pub(crate) struct Launch<'a> {
-    pub(crate) host: usize,
-    pub(crate) at: i64,
-    pub(crate) program: &'static Program,
-    pub(crate) image: Option<&'static str>,
-    pub(crate) command: &'a str,
-    pub(crate) directory: &'a str,
-    pub(crate) account: usize,
-    pub(crate) integrity: Integrity,
-    pub(crate) parent: &'a Running,
-    /// Stories that its Sysmon event is evidence of.
-    pub(crate) stories: &'a [usize],
-    /// Stories that its 4688 event, where the host records one, is evidence of as well.
-    pub(crate) audit_stories: &'a [usize],
-}
-
-/// Where a story plays: hosts are named by collector, because the collector decides table and raw shape.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Scene {
-    pub(crate) collector: usize,
-    pub(crate) nth: usize,
-}
+/// Activities of several events that are found by what they have in common: hunt, host, key and day.
+type Groups = HashMap<(Hunt, String, String, i64), usize>;
 
 /// Takes stories in and hands their events out, by day and collector.
 #[derive(Debug)]
 pub(crate) struct Stage<'w> {
     pub(crate) world: &'w mut World,
     pub(crate) rng: Rng,
+    /// For whatever came to the lake later, so that the older stories stay as they were.
+    pub(crate) later: Rng,
     pub(crate) stories: Vec<Story>,
     queue: BTreeMap<(i64, usize), Vec<Planned>>,
+    groups: Groups,
     only: Option<usize>,
 }
 
 impl<'w> Stage<'w> {
-    /// `only`: all stories play on hosts of this collector.
+    /// `only`: all stories play on hosts of this collector, and only the first four hunts have answers.
     pub(crate) fn new(world: &'w mut World, seed: u64, only: Option<usize>) -> Self {
         Self {
             world,
             rng: Rng::new(seed, &[0x57A6]),
+            later: Rng::new(seed, &[0x57A7]),
             stories: Vec::new(),
             queue: BTreeMap::new(),
+            groups: HashMap::new(),
             only,
         }
+    }
+
+    /// Whether there is more than the one table for measurements.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.only.is_none()
+    }
+
+    /// Runs with the later numbers in place of the first ones.
+    pub(crate) fn later(&mut self, plant: impl FnOnce(&mut Self)) {
+        std::mem::swap(&mut self.rng, &mut self.later);
+        plant(self);
+        std::mem::swap(&mut self.rng, &mut self.later);
     }
 
     pub(crate) fn host_at(&self, scene: Scene) -> usize {
@@ -198,6 +83,12 @@ impl<'w> Stage<'w> {
 
     pub(crate) fn account(&self, account: usize) -> &Account {
         &self.world.accounts[account]
+    }
+
+    /// `DOMAIN\name`.
+    pub(crate) fn user(&self, account: usize) -> String {
+        let account = self.account(account);
+        format!(r"{}\{}", account.domain, account.name)
     }
 
     /// Events of a day and collector, in order of time.
@@ -222,27 +113,39 @@ impl<'w> Stage<'w> {
         key: (&str, &str),
         why: &str,
     ) -> usize {
-        let name = self.world.hosts[host].name.clone();
-        self.stories.push(Story {
-            hunt,
-            kind,
-            table: match self.world.collectors[self.collector_of(host)].route {
-                Route::Flat => "sysmon",
-                Route::Server => "sysmon_servers",
-                Route::Nxlog => "nxlog",
-            },
-            key: BTreeMap::from([
-                ("host_name".to_owned(), name.clone()),
-                (key.0.to_owned(), key.1.to_owned()),
-            ]),
-            host: name,
-            commands: Vec::new(),
-            why: why.to_owned(),
-            events: Vec::new(),
-            first: i64::MAX,
-            last: i64::MIN,
-        });
+        let name = self.world.hosts[host].raw_name(self.route_of(host));
+        self.begin_named(hunt, kind, &name, key, why)
+    }
+
+    /// Where the raw events do not name one of our hosts.
+    pub(crate) fn begin_named(
+        &mut self,
+        hunt: Hunt,
+        kind: Kind,
+        host: &str,
+        key: (&str, &str),
+        why: &str,
+    ) -> usize {
+        self.stories.push(Story::new(hunt, kind, host, key, why));
         self.stories.len() - 1
+    }
+
+    /// The hit with this hunt and host on the day of `at` that nothing but `apart` tells from others: begun now, or before.
+    pub(crate) fn group(
+        &mut self,
+        (hunt, host, key): (Hunt, &str, (&str, &str)),
+        apart: &str,
+        at: i64,
+        why: &str,
+    ) -> usize {
+        let day = in_day(at).div_euclid(DAY);
+        let group = (hunt, host.to_owned(), apart.to_owned(), day);
+        if let Some(story) = self.groups.get(&group) {
+            return *story;
+        }
+        let story = self.begin_named(hunt, Kind::Hit, host, key, why);
+        self.groups.insert(group, story);
+        story
     }
 
     /// The WMI provider host or the desktop that runs since boot.
@@ -263,7 +166,7 @@ impl<'w> Stage<'w> {
         self.long_running(host, &EXPLORER)
     }
 
-    /// Starts a process: a Sysmon event, and a 4688 event where the host records it.
+    /// Starts a process: an event of the host's sensor, and a 4688 event where the host records it.
     pub(crate) fn launch(&mut self, launch: &Launch<'_>) -> Running {
         let at = in_day(launch.at);
         let process = Running {
@@ -277,104 +180,132 @@ impl<'w> Stage<'w> {
             account: launch.account,
             integrity: launch.integrity,
         };
-        for story in launch.stories {
-            self.stories[*story]
-                .commands
-                .push(launch.command.to_owned());
-        }
+        let parent = launch.parent;
         let body = PlannedBody::Process {
             process: process.clone(),
-            parent: launch.parent.clone(),
+            parent: parent.clone(),
         };
+        let mut stories = Vec::new();
+        if self.route_of(launch.host).records(&body.body()) {
+            stories = self.judged(launch, &process, Seen::Start);
+            self.tell_command(launch.command, &stories, &[]);
+        }
         let lag = self.rng.between(2 * MILLISECOND, 18 * MILLISECOND);
-        self.plan(launch.host, at, at + lag, launch.stories, body);
+        if self.route_of(launch.host) == Route::Falcon && parent.image() == WMIPRVSE.path {
+            let told = &stories;
+            let stories = self.judged(launch, &process, Seen::WmiCreate);
+            self.tell_command(launch.command, &stories, told);
+            let body = PlannedBody::WmiCreate {
+                process: process.clone(),
+                parent: parent.clone(),
+                client: launch.client,
+            };
+            self.plan(launch.host, at, lag, &stories, body);
+        }
+        self.plan(launch.host, at, lag, &stories, body);
         if self.world.hosts[launch.host].audited {
+            let told = &stories;
+            let stories = self.judged(launch, &process, Seen::Audit);
+            self.tell_command(launch.command, &stories, told);
             let body = PlannedBody::Audit {
                 process: process.clone(),
-                parent: launch.parent.clone(),
+                parent: parent.clone(),
             };
             let lag = self.rng.between(200, 4 * MILLISECOND);
-            self.plan(launch.host, at, at + lag, launch.audit_stories, body);
+            self.plan(launch.host, at, lag, &stories, body);
         }
         process
     }
 
-    /// A connection to the RPC endpoint mapper, and where the host records it the logon that comes with it.
-    pub(crate) fn arrive(&mut self, host: usize, at: i64, account: usize, from: [u8; 4]) {
-        let port = 50_000 + u16::try_from(self.rng.below(9000)).unwrap_or(0);
-        let source = Endpoint {
-            address: from,
-            port,
-        };
-        let process = self.long_running(host, &super::programs::SVCHOST);
-        let to = Endpoint {
-            address: self.world.hosts[host].address,
-            port: 135,
-        };
-        let at = in_day(at);
-        let body = PlannedBody::Network {
-            process,
-            from: source,
-            to,
-        };
-        // Sysmon reports connections late.
-        let lag = self.rng.between(400 * MILLISECOND, 1500 * MILLISECOND);
-        self.plan(host, at, at + lag, &[], body);
-        if self.world.hosts[host].audited {
-            let logon = self.world.accounts[account].logon;
-            let body = PlannedBody::Logon {
-                account,
-                logon,
-                from: source,
-            };
-            self.plan(host, at, at + MILLISECOND, &[], body);
+    /// Notes a command line, once a process: not in stories that another event of it has told it.
+    fn tell_command(&mut self, command: &str, stories: &[usize], told: &[usize]) {
+        for story in stories.iter().filter(|story| !told.contains(story)) {
+            self.stories[*story].commands.push(command.to_owned());
         }
     }
 
-    /// The tool writes its output file over SMB and reads it from there.
-    pub(crate) fn read_output(
+    /// The stories that an event of this start is evidence of: those it was planted for, and those of the hunts that look at
+    /// one start alone.
+    fn judged(&mut self, launch: &Launch<'_>, process: &Running, seen: Seen) -> Vec<usize> {
+        let mut stories = match seen {
+            Seen::Start | Seen::WmiCreate => launch.stories.to_vec(),
+            Seen::Audit => launch.audit_stories.to_vec(),
+        };
+        if !self.is_whole() {
+            return stories;
+        }
+        let route = self.route_of(launch.host);
+        let host = &self.world.hosts[launch.host];
+        let name = host.raw_name(route);
+        let account = &self.world.accounts[launch.account];
+        // A hunt's key has the user as the event names it: 4688 the machine for SYSTEM, ProcessRollup2 nobody.
+        let user = match (seen, route) {
+            (Seen::Audit, _) if launch.account == SYSTEM => format!(r"CORP\{}$", host.short_name),
+            (Seen::Start, Route::Falcon) => String::new(),
+            _ => format!(r"{}\{}", account.domain, account.name),
+        };
+        let poor = seen != Seen::Start || route == Route::Falcon;
+        let start = verdicts::Start {
+            image: process.image(),
+            original_name: if poor {
+                ""
+            } else {
+                process.program.original_name
+            },
+            command: launch.command,
+            parent: launch.parent.image(),
+            parent_command: if poor {
+                ""
+            } else {
+                &launch.parent.command_line
+            },
+        };
+        for verdict in start.verdicts() {
+            let command = ("command_line", launch.command);
+            let file = verdicts::redirect_file(launch.command).unwrap_or("");
+            let (key, apart) = match verdict.key {
+                verdicts::Key::Host => (("host_name", name.as_str()), String::new()),
+                verdicts::Key::User => (("redirect_file", file), user.clone()),
+                verdicts::Key::Command => (command, format!("{user} {}", launch.command)),
+            };
+            let group = (verdict.hunt, name.as_str(), key);
+            stories.push(self.group(group, &apart, launch.at, verdict.why));
+        }
+        stories
+    }
+
+    /// Plans an event on a host, if what the host's events come through has such events.
+    pub(crate) fn plan(
         &mut self,
         host: usize,
         at: i64,
-        account: usize,
-        from: [u8; 4],
-        name: &str,
+        lag: i64,
+        stories: &[usize],
+        body: PlannedBody,
     ) {
-        let at = in_day(at);
-        let kernel = Running {
-            program: &super::programs::KERNEL,
-            image: None,
-            started: 0,
-            sequence: 1,
-            process_id: 4,
-            command_line: String::new(),
-            directory: String::new(),
-            account: super::world::SYSTEM,
-            integrity: Integrity::System,
-        };
-        let body = PlannedBody::FileCreate {
-            process: kernel,
-            target: format!(r"C:\Windows\{name}"),
-        };
-        self.plan(host, at, at + 6 * MILLISECOND, &[], body);
-        if self.world.hosts[host].audited {
-            let logon = self.world.accounts[account].logon;
-            let at = in_day(at + 700 * MILLISECOND);
-            let body = PlannedBody::Share {
-                account,
-                logon,
-                from: Endpoint {
-                    address: from,
-                    port: 50_896,
-                },
-                target: name.to_owned(),
-            };
-            self.plan(host, at, at + MILLISECOND, &[], body);
+        let collector = self.collector_of(host);
+        let route = self.world.collectors[collector].route;
+        if route.records(&body.body()) {
+            self.queue_event(collector, host, at, route.told(at, lag), stories, body);
         }
     }
 
-    fn plan(&mut self, host: usize, at: i64, logged: i64, stories: &[usize], body: PlannedBody) {
-        let collector = self.collector_of(host);
+    /// Plans what the network sensor sees.
+    pub(crate) fn plan_wire(&mut self, at: i64, stories: &[usize], body: PlannedBody) {
+        if self.is_whole() {
+            self.queue_event(ZEEK, 0, at, at, stories, body);
+        }
+    }
+
+    fn queue_event(
+        &mut self,
+        collector: usize,
+        host: usize,
+        at: i64,
+        logged: i64,
+        stories: &[usize],
+        body: PlannedBody,
+    ) {
         self.queue
             .entry((at.div_euclid(DAY), collector))
             .or_default()
@@ -387,6 +318,10 @@ impl<'w> Stage<'w> {
             });
     }
 
+    pub(crate) fn route_of(&self, host: usize) -> Route {
+        self.world.collectors[self.collector_of(host)].route
+    }
+
     fn collector_of(&self, host: usize) -> usize {
         self.world
             .collectors
@@ -397,7 +332,7 @@ impl<'w> Stage<'w> {
 }
 
 /// Whole milliseconds, and far enough from midnight that both clocks of the event tell the same day.
-fn in_day(at: i64) -> i64 {
+pub(crate) fn in_day(at: i64) -> i64 {
     let whole = at - at.rem_euclid(MILLISECOND);
     let left = DAY - whole.rem_euclid(DAY);
     whole - (4 * SECOND - left).max(0)

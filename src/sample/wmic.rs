@@ -3,8 +3,9 @@
 
 use super::answers::{Hunt, Kind};
 use super::event::Integrity;
+use super::planned::{Launch, Scene};
 use super::programs::{CMD, NOTEPAD, Program, WINNODE, WMIC};
-use super::stories::{Launch, MILLISECOND, Scene, Stage};
+use super::stories::{MILLISECOND, Stage};
 use super::text::{DAY, SECOND};
 
 use Hunt::{RemoteWmiCommandAttempt as Node, WmicFormat as Format, WmicRemoteIp as Address};
@@ -192,7 +193,7 @@ static CASES: [Case; 24] = [
     ),
 ];
 
-/// Plants a third of the cases on each day, in turn.
+/// Plants a third of the cases on each day, in turn, and the later ones on theirs.
 pub(crate) fn plant(stage: &mut Stage<'_>, midnight: i64, nth: u32, days: u32) {
     let turns = days.min(3);
     for (index, case) in (0_u32..).zip(&CASES) {
@@ -242,6 +243,7 @@ fn tell(stage: &mut Stage<'_>, midnight: i64, nth: u32, index: u32, case: &Case)
         account,
         integrity: Integrity::High,
         parent: &desktop,
+        client: None,
         stories: &[],
         audit_stories: &[],
     });
@@ -255,6 +257,7 @@ fn tell(stage: &mut Stage<'_>, midnight: i64, nth: u32, index: u32, case: &Case)
         account,
         integrity: Integrity::High,
         parent: &shell,
+        client: None,
         stories: &stories,
         audit_stories: &audit_stories,
     });

@@ -1,13 +1,13 @@
 //! The invented enterprise: its hosts, the collectors that gather their logs, its people, and the processes that run since boot.
 //! It knows nothing of event shapes or files.
 
-use super::event::{Integrity, Running};
+use super::event::{Body, Integrity, Log, Running};
 use super::programs::{
     CCMEXEC, CHROME, CMD, EXPLORER, LSASS, MONITOR, OUTLOOK, Program, SERVICES, SVCHOST, TEAMS,
     W3WP, WMIPRVSE,
 };
-use super::rng::Rng;
-use super::text::SECOND;
+use super::rng::{Rng, spread};
+use super::text::{DAY, SECOND, put_hex, text_of};
 
 /// Accounts that every Windows has, by index.
 pub(crate) const SYSTEM: usize = 0;
@@ -35,8 +35,48 @@ pub(crate) enum Route {
     Flat,
     /// Sysmon as Parquet, Security as flat EVTX.
     Server,
-    /// nxlog: both channels in one table.
+    /// nxlog: all channels in one table.
     Nxlog,
+    /// CrowdStrike's sensor, replicated as FDR.
+    Falcon,
+    /// Microsoft Defender, through the streaming API.
+    Defender,
+    /// The Security log alone, exported from a Sentinel workspace.
+    Sentinel,
+    /// Process and network activity as OCSF in a Security Lake.
+    Ocsf,
+    /// No host at all: a network sensor that sees everyone's traffic.
+    Zeek,
+}
+
+impl Route {
+    /// Whether what this route brings has such an event.
+    pub(crate) fn records(self, body: &Body<'_>) -> bool {
+        match body {
+            Body::Process { .. } => !matches!(self, Self::Sentinel | Self::Zeek),
+            Body::Network { .. } => !matches!(self, Self::Sentinel | Self::Zeek),
+            Body::Audit { .. } | Body::Logon { .. } => self.is_windows() || self == Self::Sentinel,
+            Body::WmiCreate { .. } | Body::Dns { .. } => self == Self::Falcon,
+            Body::Flow(_) | Body::Call(_) => self == Self::Zeek,
+            _ => self.is_windows(),
+        }
+    }
+
+    /// Whether it brings the logs of Windows with all their channels.
+    pub(crate) fn is_windows(self) -> bool {
+        matches!(self, Self::Flat | Self::Server | Self::Nxlog)
+    }
+
+    /// When what happened at `at` is told: a cloud gets it up to a minute later, in this lake on the same day.
+    pub(crate) fn told(self, at: i64, lag: i64) -> i64 {
+        match self {
+            Self::Falcon | Self::Defender => {
+                let midnight = at - at.rem_euclid(DAY) + DAY;
+                (at + SECOND + lag * 1000 % (58 * SECOND)).min(midnight - 1000)
+            }
+            _ => at + lag,
+        }
+    }
 }
 
 /// A collector and the hosts that send to it.
@@ -62,8 +102,8 @@ pub(crate) struct Host {
     /// The process that writes the Sysmon log.
     pub(crate) sensor_process: u32,
     pub(crate) sequence: u64,
-    /// Last record numbers of the Sysmon and of the Security log.
-    pub(crate) records: [u64; 2],
+    /// Last record numbers by log.
+    pub(crate) records: [u64; 5],
     /// Processes that run since boot, then the latest started ones.
     pub(crate) since_boot: Vec<Running>,
     pub(crate) recent: Vec<Running>,
@@ -75,8 +115,8 @@ pub(crate) const RECENT: usize = 6;
 
 impl Host {
     /// The next record number of a log: they rise by one an event, as Windows counts.
-    pub(crate) fn next_record(&mut self, security: bool) -> u64 {
-        let record = &mut self.records[usize::from(security)];
+    pub(crate) fn next_record(&mut self, log: Log) -> u64 {
+        let record = &mut self.records[log as usize];
         *record += 1;
         *record
     }
@@ -84,6 +124,24 @@ impl Host {
     pub(crate) fn next_sequence(&mut self) -> u64 {
         self.sequence += 1;
         self.sequence
+    }
+
+    /// What CrowdStrike calls the host: FDR has no names of hosts.
+    pub(crate) fn sensor_id(&self) -> String {
+        let mut state = u64::from(self.mark);
+        text_of(|out| {
+            put_hex(out, spread(&mut state), 16, false);
+            put_hex(out, spread(&mut state), 16, false);
+        })
+    }
+
+    /// The host's name as its raw events spell it.
+    pub(crate) fn raw_name(&self, route: Route) -> String {
+        match route {
+            Route::Falcon => self.sensor_id(),
+            Route::Defender => self.name.to_lowercase(),
+            _ => self.name.clone(),
+        }
     }
 
     /// A process of this program that runs, else the one that starts others here.
@@ -113,6 +171,19 @@ const FAMILY: [&str; 16] = [
     "jansen", "kowal", "lindt", "moreau", "novak", "okafor", "petit",
 ];
 
+/// Positions of collectors in [`World::collectors`].
+pub(crate) const SERVERS: usize = 2;
+/// CrowdStrike's.
+pub(crate) const FALCON: usize = 5;
+/// Defender's.
+pub(crate) const DEFENDER: usize = 6;
+/// Sentinel's.
+pub(crate) const SENTINEL: usize = 7;
+/// The Security Lake's.
+pub(crate) const OCSF: usize = 8;
+/// The network sensor's.
+pub(crate) const ZEEK: usize = 9;
+
 /// The least number of hosts: every collector has some, and every planted story its own.
 pub(crate) const FEWEST_HOSTS: u32 = 20;
 
@@ -129,7 +200,8 @@ impl World {
             hosts: Vec::with_capacity(total),
             collectors: Vec::new(),
         };
-        for index in 0..total {
+        let (many, few) = ((total / 10).max(3), (total / 20).max(2));
+        for index in 0..total + 2 * many + 2 * few {
             world.accounts.push(person(index));
         }
         let plan = [
@@ -138,6 +210,11 @@ impl World {
             ("srv01", Route::Server, servers),
             ("nyc01", Route::Nxlog, branch),
             ("nyc02", Route::Nxlog, branch),
+            ("fdr", Route::Falcon, many),
+            ("mde", Route::Defender, many),
+            ("law", Route::Sentinel, few),
+            ("asl", Route::Ocsf, few),
+            ("zeek", Route::Zeek, 0),
         ];
         for (name, route, count) in plan {
             let from = world.hosts.len();
@@ -204,7 +281,11 @@ fn host(rng: &mut Rng, route: Route, index: usize, number: usize, boot: i64) -> 
         (Route::Server, _) if index.is_multiple_of(2) => format!("SRV-FILE{:02}", index / 2),
         (Route::Server, _) => format!("SRV-APP{:02}", index / 2),
         (Route::Nxlog, _) => format!("NYC-WS{number:03}"),
-        (Route::Flat, _) => format!("WS-{:04}", 101 + number),
+        (Route::Falcon, _) => format!("ENG-{number:04}"),
+        (Route::Defender, _) => format!("HR-{number:04}"),
+        (Route::Sentinel, _) => format!("AZ-VM{number:03}"),
+        (Route::Ocsf, _) => format!("LAB-{number:04}"),
+        _ => format!("WS-{:04}", 101 + number),
     };
     let server = route == Route::Server;
     let octet = |value: usize| u8::try_from(value % 256).unwrap_or(0);
@@ -219,7 +300,11 @@ fn host(rng: &mut Rng, route: Route, index: usize, number: usize, boot: i64) -> 
             octet(20 + number % 200),
         ],
         short_name,
-        audited: server || index.is_multiple_of(2),
+        audited: match route {
+            Route::Flat | Route::Nxlog => index.is_multiple_of(2),
+            Route::Server | Route::Sentinel => true,
+            _ => false,
+        },
         server,
         user,
         mark,
@@ -228,6 +313,9 @@ fn host(rng: &mut Rng, route: Route, index: usize, number: usize, boot: i64) -> 
         records: [
             10_000 + rng.below(4_000_000),
             200_000 + rng.below(9_000_000),
+            2000 + u64::from(mark % 5000),
+            8000 + u64::from(mark % 30_000),
+            1000 + u64::from(mark % 9000),
         ],
         since_boot: Vec::new(),
         recent: Vec::with_capacity(RECENT),
@@ -294,7 +382,12 @@ mod tests {
     #[test]
     fn every_collector_has_hosts_and_names_are_unique() {
         let world = World::new(1, 0, 0);
-        assert!(world.collectors.iter().all(|each| each.hosts.len() >= 2));
+        let with_hosts = world
+            .collectors
+            .iter()
+            .filter(|each| each.route != Route::Zeek);
+        assert!(with_hosts.clone().all(|each| each.hosts.len() >= 2));
+        assert_eq!(with_hosts.count() + 1, world.collectors.len());
         let mut names: Vec<_> = world.hosts.iter().map(|host| &host.name).collect();
         names.sort();
         names.dedup();

@@ -1,19 +1,18 @@
-//! Files of lines: where they lie, how they are compressed, which lines are broken on purpose and which are delivered twice.
-//! It knows raw shapes, but nothing of why an event happens.
+//! Files of lines: which line goes to which file, which lines are broken on purpose and which are delivered twice.
+//! It knows nothing of why an event happens.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
-use std::io::{self, Write};
+use std::fs;
 use std::path::{Path, PathBuf};
-
-use flate2::write::GzEncoder;
-use flate2::{Compression, GzBuilder};
 
 use super::SampleError;
 use super::answers::{Broken, Duplicate, Place, Rows};
-use super::event::{Body, Event};
+use super::damage::Damage;
+use super::event::{Event, Log};
 use super::forms::{Shape, put_line};
-use super::text::{DAY, SECOND, new_york_offset, put_date, text_of};
+use super::line_file::{Codec, LineFile};
+use super::slots::Slots;
+use super::text::{DAY, SECOND, put_date, text_of};
 
 /// What all files of a lake add up to.
 #[derive(Debug, Default)]
@@ -43,148 +42,6 @@ impl Tally {
     }
 }
 
-/// What to do to a line to break it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Damage {
-    Truncated,
-    Garbage,
-    InvalidUtf8,
-    NoTime,
-    TypeConflict,
-}
-
-impl Damage {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Truncated => "truncated",
-            Self::Garbage => "garbage",
-            Self::InvalidUtf8 => "invalid_utf8",
-            Self::NoTime => "no_time",
-            Self::TypeConflict => "type_conflict",
-        }
-    }
-
-    fn suits(self, body: &Body<'_>) -> bool {
-        match self {
-            Self::InvalidUtf8 | Self::TypeConflict => matches!(body, Body::Process { .. }),
-            _ => true,
-        }
-    }
-
-    fn keeps_the_row(self) -> bool {
-        self == Self::TypeConflict
-    }
-
-    fn apply(self, line: &mut Vec<u8>) {
-        match self {
-            Self::Truncated => line.truncate(line.len() * 3 / 5),
-            Self::Garbage => {
-                line.clear();
-                line.extend_from_slice(b"forwarder: connection reset by peer, 3 records resent {");
-            }
-            Self::InvalidUtf8 => {
-                if let Some(start) = after(line, b",\"CommandLine\":\"") {
-                    line.splice(start..start, [0xC3, 0x28, 0xFF]);
-                }
-            }
-            Self::NoTime => {
-                if let Some(start) = after(line, b"\"TimeCreated\":\"") {
-                    line.splice(start..start + 27, *b"-");
-                }
-            }
-            Self::TypeConflict => {
-                if let Some(start) = after(line, b",\"CommandLine\":")
-                    && let Some(end) = find(line, b",\"CurrentDirectory\"")
-                {
-                    line.splice(start..end, *b"{\"#text\":\"\"}");
-                }
-            }
-        }
-    }
-}
-
-fn find(line: &[u8], needle: &[u8]) -> Option<usize> {
-    line.windows(needle.len())
-        .position(|window| window == needle)
-}
-
-fn after(line: &[u8], needle: &[u8]) -> Option<usize> {
-    find(line, needle).map(|position| position + needle.len())
-}
-
-/// How a file of lines is named after its day.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Days {
-    /// `day=2026-01-03/`, UTC.
-    Utc,
-    /// `2026/01/03/`, the day of New York, from the event's own local time.
-    NewYork,
-}
-
-/// Whether lines are compressed as gzip or zstd. Both at a fixed level and without a time, so that bytes repeat.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Codec {
-    Gzip,
-    Zstd,
-}
-
-impl Codec {
-    fn suffix(self) -> &'static str {
-        match self {
-            Self::Gzip => "gz",
-            Self::Zstd => "zst",
-        }
-    }
-}
-
-enum Encoder {
-    Gzip(GzEncoder<File>),
-    Zstd(zstd::stream::write::Encoder<'static, File>),
-}
-
-impl Encoder {
-    fn new(file: File, codec: Codec, level: u32) -> io::Result<Self> {
-        Ok(match codec {
-            Codec::Gzip => Self::Gzip(
-                GzBuilder::new()
-                    .mtime(0)
-                    .operating_system(255)
-                    .write(file, Compression::new(level)),
-            ),
-            Codec::Zstd => Self::Zstd(zstd::stream::write::Encoder::new(
-                file,
-                i32::try_from(level).unwrap_or(3),
-            )?),
-        })
-    }
-
-    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
-        match self {
-            Self::Gzip(encoder) => encoder.write_all(bytes),
-            Self::Zstd(encoder) => encoder.write_all(bytes),
-        }
-    }
-
-    fn finish(self) -> io::Result<File> {
-        match self {
-            Self::Gzip(encoder) => encoder.finish(),
-            Self::Zstd(encoder) => encoder.finish(),
-        }
-    }
-}
-
-/// One open file.
-struct LineFile {
-    path: PathBuf,
-    relative: String,
-    day: i64,
-    encoder: Option<Encoder>,
-    pending: Vec<u8>,
-    rows: u64,
-    second_member: bool,
-}
-
-const PENDING: usize = 1 << 18;
 /// Lines a file holds before the next begins: about 15 MB compressed, and work for several readers.
 const LINES_A_FILE: u64 = 200_000;
 /// Records that a collector delivers again, on one day.
@@ -196,7 +53,7 @@ pub(crate) struct LineSink {
     table: &'static str,
     stem: &'static str,
     shape: Shape,
-    days: Days,
+    slots: Slots,
     codec: Codec,
     level: u32,
     two_members: bool,
@@ -224,11 +81,7 @@ impl LineSink {
             table,
             stem,
             shape,
-            days: if shape == Shape::Nxlog {
-                Days::NewYork
-            } else {
-                Days::Utc
-            },
+            slots: Slots::of_shape(shape),
             codec,
             level,
             two_members: false,
@@ -239,6 +92,12 @@ impl LineSink {
             copy_day: None,
             copies: Vec::new(),
         }
+    }
+
+    /// Another layout than the shape's usual one.
+    pub(crate) fn with_slots(mut self, slots: Slots) -> Self {
+        self.slots = slots;
+        self
     }
 
     /// Every file gets a second gzip member from noon on, as appending collectors write them.
@@ -267,11 +126,7 @@ impl LineSink {
         tally: &mut Tally,
     ) -> Result<u64, SampleError> {
         let day = event.at.div_euclid(DAY);
-        let path_day = match self.days {
-            Days::Utc => day,
-            Days::NewYork => (event.logged + new_york_offset(event.logged)).div_euclid(DAY),
-        };
-        let mut file = self.turn_to(path_day, tally)?;
+        let mut file = self.turn_to(self.slots.of(event), tally)?;
         let noon = event.at.rem_euclid(DAY) >= DAY / 2;
         if self.two_members && noon && !file.second_member && file.rows > 0 {
             file.second_member = true;
@@ -326,10 +181,11 @@ impl LineSink {
 
     /// The moment that the raw event tells, in microseconds: what `event_time` becomes.
     pub(crate) fn told(&self, event: &Event<'_>) -> i64 {
-        match (event.body.is_security(), self.shape) {
-            (false, _) => event.at,
-            (true, Shape::Flat) => event.logged,
-            (true, Shape::Nxlog) => event.logged - event.logged.rem_euclid(SECOND),
+        match (self.shape, event.body.log()) {
+            (Shape::Flat | Shape::Nxlog, Log::Sysmon)
+            | (Shape::Falcon | Shape::Defender | Shape::Zeek, _) => event.at,
+            (Shape::Nxlog, _) => event.logged - event.logged.rem_euclid(SECOND),
+            (Shape::Flat | Shape::Sentinel, _) => event.logged,
         }
     }
 
@@ -338,10 +194,15 @@ impl LineSink {
         let Some(file) = self.file.take() else {
             return Ok(());
         };
-        let day = file.day;
+        let slot = file.slot;
+        if let Some(marker) = self.slots.marker(&file.relative) {
+            let path = self.root.join(&marker);
+            fs::write(&path, b"").map_err(|source| SampleError::write(&path, source))?;
+            tally.files.push(format!("{}/{marker}", self.table));
+        }
         self.close(file, tally)?;
-        if self.copy_day == Some(day) && !self.copies.is_empty() {
-            let mut again = self.open(day, "redelivered")?;
+        if self.copy_day == Some(slot) && !self.copies.is_empty() {
+            let mut again = self.open(slot, None)?;
             for (line, of) in std::mem::take(&mut self.copies) {
                 again.push(&line)?;
                 tally.duplicates.push(Duplicate {
@@ -356,100 +217,40 @@ impl LineSink {
         Ok(())
     }
 
-    /// The open file for a day. Days only go forward: a late line stays in the file that is open, as it does in real collectors.
-    fn turn_to(&mut self, day: i64, tally: &mut Tally) -> Result<LineFile, SampleError> {
-        let mut to_open = day;
+    /// The open file for a slot. Slots only go forward: a late line stays in the file that is open, as it does in real collectors.
+    fn turn_to(&mut self, slot: i64, tally: &mut Tally) -> Result<LineFile, SampleError> {
+        let mut to_open = slot;
         if let Some(file) = &self.file {
-            if day > file.day {
+            if slot > file.slot {
                 self.finish(tally)?;
                 self.part = 0;
             } else if file.rows >= LINES_A_FILE
                 && let Some(full) = self.file.take()
             {
-                to_open = full.day;
+                to_open = full.slot;
                 self.close(full, tally)?;
                 self.part += 1;
             }
         }
         match self.file.take() {
             Some(file) => Ok(file),
-            None => self.open(to_open, &format!("{:04}", self.part)),
+            None => self.open(to_open, Some(self.part)),
         }
     }
 
-    fn open(&self, day: i64, part: &str) -> Result<LineFile, SampleError> {
-        let date = text_of(|out| put_date(out, day));
-        let folder = match self.days {
-            Days::Utc => format!("day={date}"),
-            Days::NewYork => date.replace('-', "/"),
-        };
-        let name = format!("{}-{part}.ndjson.{}", self.stem, self.codec.suffix());
-        let relative = format!("{folder}/{name}");
-        let path = self.root.join(&folder).join(name);
-        let failed = |source| SampleError::write(&path, source);
-        fs::create_dir_all(self.root.join(&folder)).map_err(failed)?;
-        let encoder = File::create(&path)
-            .and_then(|file| Encoder::new(file, self.codec, self.level))
-            .map_err(failed)?;
-        Ok(LineFile {
-            path,
-            relative,
-            day,
-            encoder: Some(encoder),
-            pending: Vec::with_capacity(PENDING + 8192),
-            rows: 0,
-            second_member: false,
-        })
+    /// A part of a slot, or the file of what is delivered again.
+    fn open(&self, slot: i64, part: Option<u32>) -> Result<LineFile, SampleError> {
+        let (folder, name) = self.slots.path(slot, self.stem, part);
+        let name = format!("{name}{}", self.codec.suffix());
+        LineFile::create(&self.root, (&folder, &name), slot, self.codec, self.level)
     }
 
     fn close(&self, mut file: LineFile, tally: &mut Tally) -> Result<(), SampleError> {
         file.end_member()?;
-        tally.add(self.table, file.day, file.rows, 0);
+        tally.add(self.table, self.slots.day(file.slot), file.rows, 0);
         tally
             .files
             .push(format!("{}/{}", self.table, file.relative));
-        Ok(())
-    }
-}
-
-impl LineFile {
-    fn push(&mut self, line: &[u8]) -> Result<(), SampleError> {
-        self.pending.extend_from_slice(line);
-        self.pending.push(b'\n');
-        self.rows += 1;
-        if self.pending.len() >= PENDING {
-            self.flush()?;
-        }
-        Ok(())
-    }
-
-    fn flush(&mut self) -> Result<(), SampleError> {
-        if let Some(encoder) = &mut self.encoder {
-            encoder
-                .write(&self.pending)
-                .map_err(|source| SampleError::write(&self.path, source))?;
-        }
-        self.pending.clear();
-        Ok(())
-    }
-
-    fn end_member(&mut self) -> Result<Option<File>, SampleError> {
-        self.flush()?;
-        let Some(encoder) = self.encoder.take() else {
-            return Ok(None);
-        };
-        encoder
-            .finish()
-            .map(Some)
-            .map_err(|source| SampleError::write(&self.path, source))
-    }
-
-    fn next_member(&mut self, codec: Codec, level: u32) -> Result<(), SampleError> {
-        if let Some(file) = self.end_member()? {
-            let encoder = Encoder::new(file, codec, level)
-                .map_err(|source| SampleError::write(&self.path, source))?;
-            self.encoder = Some(encoder);
-        }
         Ok(())
     }
 }

@@ -43,12 +43,15 @@ def labels(mapping, truth, hunt):
     def places(found):
         return [place(mapping, name, line) for name, line in sorted(found)]
 
-    said = {"context": places(lines(truth, hunt.get("context", []))), "explained": []}
+    def named(one):
+        return places(lines(truth, one.get("letters", [])) | {(one["file"], line) for line in one.get("lines", [])})
+
+    said = {
+        "context": [event for one in hunt.get("context", []) for event in named(one)],
+        "explained": [{**event, "why": one["why"]} for one in hunt.get("explained", []) for event in named(one)],
+    }
     if "letters" in hunt:
         said["events"] = places(lines(truth, hunt["letters"]))
-    for one in hunt.get("explained", []):
-        found = lines(truth, one.get("letters", [])) | {(one["file"], line) for line in one.get("lines", [])}
-        said["explained"] += [{**event, "why": one["why"]} for event in places(found)]
     return said
 
 

@@ -5,6 +5,7 @@ mod answers;
 mod render;
 mod score;
 
+use std::collections::BTreeMap;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -19,7 +20,7 @@ use self::score::{Found, Score};
 use super::data;
 use super::run_tile::lookback;
 use crate::cli::{EvaluateArgs, Format};
-use crate::engine::{Engine, HuntOutcome, PlannedHunt};
+use crate::engine::{Engine, HuntOutcome, PlannedHunt, Session};
 use crate::error::{Error, Result, did_you_mean};
 use crate::hunt::{Content, Hunt, Library};
 use crate::job::parse_bytes;
@@ -138,10 +139,18 @@ async fn find(engine: &Engine, hunts: &[Hunt], printer: &Printer) -> Result<Vec<
         .map_err(|error| Error::failure(error.to_string()))?;
     let mut planned = Vec::new();
     let mut sessions = Vec::new();
+    // Views are planned for each session: hunts with the same lookback share one.
+    let mut by_lookback: BTreeMap<TimeDelta, Arc<Session>> = BTreeMap::new();
     for hunt in hunts {
         let lookback = lookback(hunt)?;
-        let scope = window.extended(lookback, TimeDelta::zero());
-        let session = Arc::new(engine.session(Some(scope), Some(window)).await?);
+        let session = if let Some(session) = by_lookback.get(&lookback) {
+            Arc::clone(session)
+        } else {
+            let scope = window.extended(lookback, TimeDelta::zero());
+            let session = Arc::new(engine.session(Some(scope), Some(window)).await?);
+            by_lookback.insert(lookback, Arc::clone(&session));
+            session
+        };
         let parameters = &hunt.front_matter.params;
         let plan = session
             .plan_hunt(hunt, engine.lake(), lookback, parameters)

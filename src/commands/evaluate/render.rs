@@ -9,15 +9,16 @@ use serde_json::{Value, json};
 use super::score::{Difference, Score};
 use crate::report::visible::neutral;
 
-/// How many missed and extra events of a hunt are listed when not all are asked for.
+/// How many unexplained missed and extra events of a hunt are listed when not all are asked for.
 const SHOWN: usize = 10;
 
-const HEADINGS: [&str; 7] = [
+const HEADINGS: [&str; 8] = [
     "hunt",
     "labelled",
     "found",
     "missed",
     "extra",
+    "explained",
     "recall",
     "precision",
 ];
@@ -33,7 +34,7 @@ fn percent(share: Option<f64>) -> String {
     }
 }
 
-fn cells(score: &Score) -> [String; 7] {
+fn cells(score: &Score) -> [String; 8] {
     let labelled = |count: usize| match score.labelled {
         Some(_) => count.to_string(),
         None => "-".to_owned(),
@@ -44,6 +45,7 @@ fn cells(score: &Score) -> [String; 7] {
         labelled(score.found),
         labelled(score.missed.len()),
         score.extra.len().to_string(),
+        score.explained().to_string(),
         percent(score.recall()),
         percent(score.precision()),
     ]
@@ -56,7 +58,7 @@ pub(super) fn text(scores: &[Score], all: bool, color: bool) -> String {
         .chain(scores.iter().map(cells))
         .collect();
     let width = |column: usize| rows.iter().map(|row| row[column].len()).max().unwrap_or(0);
-    let widths: [usize; 7] = std::array::from_fn(width);
+    let widths: [usize; 8] = std::array::from_fn(width);
     let paint = |text: String, code: &str| {
         if color && !code.is_empty() {
             format!("\u{1b}[{code}m{text}\u{1b}[0m")
@@ -97,12 +99,25 @@ fn details(text: &mut String, score: &Score, all: bool) {
         ));
     }
     for (word, list) in [("missed", &score.missed), ("extra", &score.extra)] {
-        let shown = if all { list.len() } else { SHOWN };
-        lines.extend(list.iter().take(shown).map(|one| difference(word, one)));
-        if list.len() > shown {
-            let more = list.len() - shown;
+        if all {
+            lines.extend(list.iter().map(|one| difference(word, one)));
+            continue;
+        }
+        let open: Vec<_> = list.iter().filter(|one| one.why.is_none()).collect();
+        lines.extend(open.iter().take(SHOWN).map(|one| difference(word, one)));
+        if let Some(more) = open.len().checked_sub(SHOWN).filter(|more| *more > 0) {
             lines.push(format!("{word:6}  ... and {more} more (--verbose)"));
         }
+        // What is explained is a sentence about many.
+        let mut reasons: Vec<(&str, usize)> = Vec::new();
+        for why in list.iter().filter_map(|one| one.why.as_deref()) {
+            match reasons.iter_mut().find(|(reason, _)| *reason == why) {
+                Some((_, count)) => *count += 1,
+                None => reasons.push((why, 1)),
+            }
+        }
+        let reasons = reasons.into_iter();
+        lines.extend(reasons.map(|(why, count)| format!("{word:6}  {count} explained: {why}")));
     }
     if !lines.is_empty() {
         let _ = writeln!(text, "\n{}", score.hunt);
@@ -185,14 +200,16 @@ mod tests {
     }
 
     fn scores() -> Vec<Score> {
+        let mut extra: Vec<_> = (1..=12).map(|row| difference(row, None)).collect();
+        extra.extend([difference(13, Some("so")), difference(14, Some("so"))]);
         let first = Score {
             hunt: "first".to_owned(),
             status: Status::Stable,
             findings: 3,
             labelled: Some(3),
             found: 2,
-            missed: vec![difference(7, None)],
-            extra: (1..=12).map(|row| difference(row, Some("so"))).collect(),
+            missed: vec![difference(7, Some("odd\u{1b}"))],
+            extra,
             near_misses: 4,
             near_misses_found: 1,
             truncated: 1,
@@ -217,19 +234,20 @@ mod tests {
     fn people_see_a_table_and_what_is_wrong() {
         let text = text(&scores(), false, false);
         let head = "\
-HUNT            LABELLED  FOUND  MISSED  EXTRA  RECALL  PRECISION
-first                  3      2       1     12  66.6 %     14.2 %
-second_of_them         -      -       -      0       -          -
+HUNT            LABELLED  FOUND  MISSED  EXTRA  EXPLAINED  RECALL  PRECISION
+first                  3      2       1     14          3  66.6 %     12.5 %
+second_of_them         -      -       -      0          0       -          -
 
 first
   1 of 3 findings rest on more events than evidence() keeps: some of the missed may be found
-  missed  t a/\\x1b.ndjson:7
-  extra   t a/\\x1b.ndjson:1  (so)
+  missed  1 explained: odd\\x1b
+  extra   t a/\\x1b.ndjson:1
 ";
         assert!(text.starts_with(head), "{text}");
         let end = "\
-  extra   t a/\\x1b.ndjson:10  (so)
+  extra   t a/\\x1b.ndjson:10
   extra   ... and 2 more (--verbose)
+  extra   2 explained: so
 
 second_of_them
   failed: too slow
@@ -237,11 +255,12 @@ second_of_them
 ";
         assert!(text.ends_with(end), "{text}");
         let all = super::text(&scores(), true, true);
+        assert!(all.contains("ndjson:14  (so)"), "{all}");
         assert!(
-            all.contains("ndjson:12") && !all.contains("--verbose"),
+            !all.contains("--verbose") && !all.contains("explained:"),
             "{all}"
         );
-        assert!(all.contains("\u{1b}[31mfirst"), "{all}");
+        assert!(all.contains("\u{1b}[31msecond"), "{all}");
     }
 
     #[test]
@@ -257,16 +276,16 @@ second_of_them
     fn pages_and_programs() {
         assert_eq!(
             markdown(&scores()),
-            "| hunt | labelled | found | missed | extra | recall | precision |\n\
-             | --- | ---: | ---: | ---: | ---: | ---: | ---: |\n\
-             | `first` | 3 | 2 | 1 | 12 | 66.6 % | 14.2 % |\n\
-             | `second_of_them` | - | - | - | 0 | - | - |\n"
+            "| hunt | labelled | found | missed | extra | explained | recall | precision |\n\
+             | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |\n\
+             | `first` | 3 | 2 | 1 | 14 | 3 | 66.6 % | 12.5 % |\n\
+             | `second_of_them` | - | - | - | 0 | 0 | - | - |\n"
         );
         let json = json(&scores());
         let first = &json["hunts"][0];
         assert_eq!(first["missed"][0]["row"], 7);
-        assert_eq!(first["missed"][0]["why"], Value::Null);
-        assert_eq!(first["extra"][11]["why"], "so");
+        assert_eq!(first["extra"][0]["why"], Value::Null);
+        assert_eq!(first["extra"][13]["why"], "so");
         assert_eq!(json["hunts"][1]["labelled"], Value::Null);
     }
 }

