@@ -212,7 +212,8 @@ fn the_nightly_job() {
     );
     let printed = workspace.succeed(&["run", "jobs/nightly.yaml", "--quiet"]);
     assert_eq!(printed.stderr, "", "quiet says nothing");
-    for alert in report["alerts"].as_array().unwrap() {
+    // The terminal shows the worst of them.
+    for alert in report["alerts"].as_array().unwrap().iter().take(20) {
         // First and last seen to the second: a time that is cut is of no use.
         for time in ["first_seen", "last_seen"] {
             let time = alert[time].as_str().unwrap();

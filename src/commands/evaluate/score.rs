@@ -165,7 +165,6 @@ mod tests {
         Score::new("h", Status::Stable, labels, found, &Answers::default())
     }
 
-    #[expect(clippy::float_cmp, reason = "halves and wholes are exact")]
     fn is(share: Option<f64>, wanted: f64) -> bool {
         share == Some(wanted)
     }

@@ -1,5 +1,6 @@
 //! Hunts over a lake of these tests, in one pass, and where in the telemetry their rows come from.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{BufRead, BufReader};
@@ -30,7 +31,7 @@ pub(super) struct Run {
 }
 
 /// The folder of the telemetry, where it is there.
-pub(super) fn data_folder() -> Option<PathBuf> {
+pub(crate) fn data_folder() -> Option<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("tests/lakes")
         .join(DATA);
@@ -60,11 +61,16 @@ pub(super) fn run(lake: &str, hunts: &[Hunt]) -> Run {
     let (outcomes, scans) = runtime.block_on(async {
         let mut sessions = Vec::new();
         let mut planned = Vec::new();
+        let mut by_lookback = BTreeMap::new();
         for hunt in hunts {
             let lookback = hunt.front_matter.lookback.as_deref();
             let lookback = lookback.map_or(TimeDelta::zero(), |text| parse_duration(text).unwrap());
             let scope = all_time.extended(lookback, TimeDelta::zero());
-            let session = Arc::new(engine.session(Some(scope), Some(all_time)).await.unwrap());
+            if let Entry::Vacant(entry) = by_lookback.entry(lookback) {
+                let session = engine.session(Some(scope), Some(all_time)).await;
+                entry.insert(Arc::new(session.unwrap()));
+            }
+            let session = Arc::clone(&by_lookback[&lookback]);
             let parameters = hunt.front_matter.params.clone();
             let plan = session.plan_hunt(hunt, &lake, lookback, &parameters).await;
             planned.push(plan.unwrap_or_else(|error| panic!("{error}")));
@@ -149,23 +155,28 @@ impl Run {
         }
     }
 
-    /// The raw events behind all rows of a hunt; none twice.
-    pub(super) fn all_places(&self, hunt: &str) -> BTreeSet<Place> {
+    /// The raw events behind all rows of a hunt, and those that are behind two.
+    pub(super) fn all_places(&self, hunt: &str) -> (BTreeSet<Place>, BTreeSet<Place>) {
         let mut all = BTreeSet::new();
+        let mut twice = BTreeSet::new();
         for row in self.rows(hunt) {
             for place in self.places(row) {
-                assert!(
-                    all.insert(place.clone()),
-                    "{hunt}: {place:?} is behind two rows"
-                );
+                if !all.insert(place.clone()) {
+                    twice.insert(place);
+                }
             }
         }
-        all
+        (all, twice)
     }
 
     /// What `process_creation` says of each raw event.
     pub(super) fn processes(&self) -> BTreeMap<Place, &Row> {
-        let rows = self.rows("processes").iter();
+        self.by_place("processes")
+    }
+
+    /// The rows of a hunt whose rows are events, by these events.
+    pub(super) fn by_place(&self, hunt: &str) -> BTreeMap<Place, &Row> {
+        let rows = self.rows(hunt).iter();
         rows.map(|row| (self.places(row).pop_first().unwrap(), row))
             .collect()
     }
