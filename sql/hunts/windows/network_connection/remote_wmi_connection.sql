@@ -9,7 +9,8 @@
 --   used WMI on whom and is no sign of an attack: 135 serves all of DCOM, and domain controllers are asked all day.
 --   Decided: loopback and own addresses are kept and told apart by `is_remote`; both ends' sensors report one
 --   connection, and both rows are kept; one alert per source, destination, port and observing host. Security 5156 and
---   CrowdStrike name ports by the end they are at, so there a row with the port at either end counts. It misses WMI
+--   CrowdStrike name ports by the end they are at, so there a row with the port at either end counts; old Sysmon wrote
+--   inbound connections with their ends swapped, which the view puts right before. It misses WMI
 --   over the dynamic port alone, once the endpoint is known. wmi_child_after_inbound_connection says what such a
 --   connection started.
 -- tags: [attack.execution, attack.lateral-movement, attack.t1047, attack.t1021.003, attack.t1021.006]
