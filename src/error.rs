@@ -169,6 +169,23 @@ impl Error {
         self.place.as_deref()
     }
 
+    /// Message and place in one line, for summaries.
+    pub fn in_one_line(&self) -> String {
+        match &self.place {
+            None => self.message.clone(),
+            Some(place) if place.line == 0 => format!("{}: {}", place.file.display(), self.message),
+            Some(place) => {
+                format!(
+                    "{}:{}:{}: {}",
+                    place.file.display(),
+                    place.line,
+                    place.column,
+                    self.message
+                )
+            }
+        }
+    }
+
     /// What to do about it.
     pub fn hint_text(&self) -> Option<&str> {
         self.hint.as_deref()

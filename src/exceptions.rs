@@ -204,13 +204,25 @@ pub fn read(path: &Path, zone: Tz) -> Result<Vec<Exception>> {
     check(list, path, &text, zone)
 }
 
-/// Where a text stands in a file, as line and column; only its first line is looked for.
+/// Where a text stands in a file, as line and column; only its first line is looked for. Behind one of an exception's
+/// keys where it stands there, because a short text stands in many places.
 fn find(text: &str, value: &str) -> Option<(usize, usize)> {
+    const KEYS: [&str; 5] = ["condition:", "hunt:", "expires:", "name:", "reason:"];
     let first = value.lines().next().filter(|line| !line.is_empty())?;
-    text.lines().enumerate().find_map(|(index, line)| {
-        let at = line.find(first)?;
-        Some((index + 1, line[..at].chars().count() + 1))
-    })
+    let places = text.lines().enumerate().filter_map(|(index, line)| {
+        let key = KEYS
+            .iter()
+            .find_map(|key| Some(line.find(key)? + key.len()));
+        let behind = key.and_then(|from| Some(line[from..].find(first)? + from));
+        let at = behind.or_else(|| line.find(first))?;
+        Some((
+            behind.is_none(),
+            (index + 1, line[..at].chars().count() + 1),
+        ))
+    });
+    places
+        .min_by_key(|(elsewhere, place)| (*elsewhere, place.0))
+        .map(|(_, place)| place)
 }
 
 #[cfg(test)]

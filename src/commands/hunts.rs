@@ -13,7 +13,12 @@ use crate::printer::Printer;
 
 pub(super) fn run(command: &HuntsCommand, printer: &Printer, now: DateTime<Utc>) -> Result<u8> {
     let content = Content::beside(None)?;
-    let library = Library::load(&content)?;
+    let library = Library::load(&content);
+    if let HuntsCommand::List { .. } = command {
+        for error in library.broken().flat_map(|(_, errors)| errors) {
+            printer.error(&error.to_string(), error.hint_text());
+        }
+    }
     match command {
         HuntsCommand::List { tags, format } => list(&library, tags, *format, printer)?,
         HuntsCommand::Show {

@@ -11,6 +11,7 @@ use datafusion::parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use super::judge::Judge;
 use super::run_tile::{Results, TileRun, lookback, write_summary};
 use super::tile_report::report;
+use crate::engine::plan::column_errors;
 use crate::error::{Error, Result};
 use crate::hunt::Hunt;
 use crate::output::Findings;
@@ -43,6 +44,9 @@ pub(super) async fn rebuild_tile(run: &TileRun<'_>) -> Result<Option<Report>> {
         if record.state != State::Failed {
             let mut found = Vec::new();
             if let Some(rows) = stored(run, hunt, &record)? {
+                if let Some(error) = column_errors(hunt, &rows.schema()).into_iter().next() {
+                    return Err(error);
+                }
                 judge.check(hunt, &rows.schema()).await?;
                 let timeless = 0;
                 let findings = Findings { rows, timeless };
@@ -54,7 +58,8 @@ pub(super) async fn rebuild_tile(run: &TileRun<'_>) -> Result<Option<Report>> {
         }
         results.hunts.insert(hunt.name.clone(), record);
     }
-    let (covered, notes) = judge.conclude()?;
+    let (covered, mut notes) = judge.conclude()?;
+    notes.extend_from_slice(run.broken);
     let report = report(run, &ledger.tables, &results.hunts, &results.alerts, notes)?;
     ledger.outputs.retain(|path, _| !stale.contains(path));
     ledger.hunts.append(&mut results.hunts);

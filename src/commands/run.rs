@@ -34,8 +34,9 @@ pub(super) fn run(arguments: &RunArgs, printer: &Printer, now: DateTime<Utc>) ->
     let started = Instant::now();
     let job = Job::read(&arguments.job)?;
     let content = Content::beside(Some(&arguments.job))?;
-    let library = Library::load(&content)?;
+    let library = Library::load(&content);
     let hunts = chosen(&library, &job, &arguments.hunts)?;
+    let broken = broken(&library, &job, &arguments.hunts, printer);
     known(&library, &job)?;
     let lake = Arc::new(Lake::open(
         arguments.lake.as_deref().unwrap_or(&job.lake),
@@ -70,7 +71,7 @@ pub(super) fn run(arguments: &RunArgs, printer: &Printer, now: DateTime<Utc>) ->
     let output = Output::open(&root)?;
     let fail_on = arguments.fail_on.as_deref().and_then(level);
     let mut reports = Vec::new();
-    let mut code = 0;
+    let mut code = u8::from(!broken.is_empty());
     for tile in tiles {
         let tile_run = TileRun {
             engine: &engine,
@@ -79,6 +80,7 @@ pub(super) fn run(arguments: &RunArgs, printer: &Printer, now: DateTime<Utc>) ->
             is_subset: !arguments.hunts.is_empty(),
             is_exploratory,
             output: &output,
+            broken: &broken,
             tile,
         };
         let result = runtime.block_on(async {
@@ -170,14 +172,16 @@ fn level(word: &str) -> Option<Level> {
 
 pub(super) fn chosen(library: &Library, job: &Job, named: &[String]) -> Result<Vec<Hunt>> {
     if named.is_empty() {
-        for name in job.hunts.names.iter().flatten() {
-            library
-                .get(name)
-                .map_err(|error| at_job(job, name, error))?;
-        }
-        let chosen = library
-            .select(&job.hunts)
-            .map_err(|error| at_job(job, "hunts", error))?;
+        let chosen = library.select(&job.hunts).map_err(|error| {
+            let unknown = job.hunts.names.iter().flatten();
+            let mut unknown = unknown.filter(|name| library.get(name).is_err());
+            // A broken hunt's error is at its own place.
+            match unknown.next() {
+                _ if error.place().is_some() => error,
+                Some(name) => at_job(job, name, error),
+                None => at_job(job, "hunts", error),
+            }
+        })?;
         return Ok(chosen.into_iter().cloned().collect());
     }
     let mut hunts: Vec<Hunt> = Vec::new();
@@ -190,14 +194,41 @@ pub(super) fn chosen(library: &Library, job: &Job, named: &[String]) -> Result<V
     Ok(hunts)
 }
 
+/// Says what is wrong with hunts that the job may mean, for each tile to note: they cost themselves, and the exit code.
+fn broken(library: &Library, job: &Job, named: &[String], printer: &Printer) -> Vec<String> {
+    if !named.is_empty() {
+        return Vec::new();
+    }
+    let names = job.hunts.names.as_ref();
+    let is_meant = |name: &str| names.is_none_or(|names| names.iter().any(|other| other == name));
+    let mut notes = Vec::new();
+    for (name, errors) in library.broken().filter(|(name, _)| is_meant(name)) {
+        for error in errors {
+            printer.error(&error.to_string(), error.hint_text());
+        }
+        let first = errors.first().map(Error::in_one_line).unwrap_or_default();
+        notes.push(format!("{name} is broken and was not run: {first}"));
+    }
+    notes
+}
+
 /// That what the job says about hunts is about hunts there are.
 fn known(library: &Library, job: &Job) -> Result<()> {
-    for name in job.params.keys() {
+    let is_broken = |name: &str| {
+        library
+            .get(name)
+            .is_err_and(|error| error.place().is_some())
+    };
+    for name in job.params.keys().filter(|name| !is_broken(name)) {
         library
             .get(name)
             .map_err(|error| at_job(job, name, error.about("params")))?;
     }
-    for exception in &job.exceptions {
+    for exception in job
+        .exceptions
+        .iter()
+        .filter(|found| !is_broken(&found.hunt))
+    {
         library
             .get(&exception.hunt)
             .map_err(|error| exception.error_about(&exception.hunt, &error))?;
@@ -277,7 +308,8 @@ fn target(
 
 async fn explain(engine: &Engine, job: &Job, hunts: &[Hunt], tile: Window) -> Result<String> {
     let mut text = String::new();
-    for (planned, _) in super::run_tile::plan_all(engine, job, hunts, tile).await? {
+    for planned in super::run_tile::plan_all(engine, job, hunts, tile).await? {
+        let (planned, _) = planned?;
         let plan = datafusion::physical_plan::displayable(planned.plan.as_ref())
             .indent(false)
             .to_string();

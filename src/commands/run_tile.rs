@@ -33,6 +33,8 @@ pub(super) struct TileRun<'a> {
     /// Off the grid: a look at a window, not a tile.
     pub(super) is_exploratory: bool,
     pub(super) output: &'a Output,
+    /// What is wrong with hunts that could not even be read.
+    pub(super) broken: &'a [String],
     pub(super) tile: Window,
 }
 
@@ -44,13 +46,13 @@ pub(super) struct Results {
     pub(super) alerts: BTreeMap<String, Vec<Alert>>,
 }
 
-/// Plans all hunts for a tile; hunts with the same lookback share a session.
+/// Plans all hunts for a tile; hunts with the same lookback share a session. A hunt that does not plan costs itself.
 pub(super) async fn plan_all(
     engine: &Engine,
     job: &Job,
     hunts: &[Hunt],
     tile: Window,
-) -> Result<Vec<(PlannedHunt, Arc<Session>)>> {
+) -> Result<Vec<Result<(PlannedHunt, Arc<Session>)>>> {
     let mut sessions: BTreeMap<i64, Arc<Session>> = BTreeMap::new();
     let mut planned = Vec::new();
     for hunt in hunts {
@@ -67,8 +69,8 @@ pub(super) async fn plan_all(
         let parameters = job.parameters(hunt)?;
         let plan = session
             .plan_hunt(hunt, engine.lake(), lookback, &parameters)
-            .await?;
-        planned.push((plan, session));
+            .await;
+        planned.push(plan.map(|plan| (plan, session)));
     }
     Ok(planned)
 }
@@ -88,9 +90,30 @@ pub(super) async fn run_tile(run: &TileRun<'_>, printer: &Printer) -> Result<Opt
         return Ok(None);
     };
     let planned = plan_all(run.engine, run.job, run.hunts, run.tile).await?;
-    let (hunts, sessions): (Vec<_>, Vec<_>) = planned.into_iter().unzip();
+    let mut results = Results::default();
+    let (mut hunts, mut sessions, mut planned_of) = (Vec::new(), Vec::new(), Vec::new());
+    let mut unplanned = Vec::new();
+    for (hunt, planned) in run.hunts.iter().zip(planned) {
+        match planned {
+            Ok((planned, session)) => {
+                hunts.push(planned);
+                sessions.push(session);
+                planned_of.push(hunt);
+            }
+            Err(error) => unplanned.push((hunt, error)),
+        }
+    }
+    if let (true, Some((_, error))) = (hunts.is_empty(), unplanned.first()) {
+        return Err(error.clone());
+    }
+    for (hunt, error) in unplanned {
+        printer.error(&error.to_string(), error.hint_text());
+        results
+            .hunts
+            .insert(hunt.name.clone(), unplanned_record(&error));
+    }
     let mut judge = Judge::new(run);
-    for (hunt, planned) in run.hunts.iter().zip(&hunts) {
+    for (hunt, planned) in planned_of.iter().zip(&hunts) {
         judge.check(hunt, &planned.schema).await?;
     }
     let (outcomes, scans) = scan(run, &hunts, &sessions, printer).await?;
@@ -98,9 +121,8 @@ pub(super) async fn run_tile(run: &TileRun<'_>, printer: &Printer) -> Result<Opt
         .iter()
         .filter_map(|(name, scan)| Some((name.as_str(), problem(scan)?)))
         .collect();
-    let mut results = Results::default();
     for outcome in outcomes {
-        let hunt = &run.hunts[outcome.hunt];
+        let hunt = planned_of[outcome.hunt];
         let planned = &hunts[outcome.hunt];
         conclude(
             run,
@@ -124,7 +146,8 @@ pub(super) async fn run_tile(run: &TileRun<'_>, printer: &Printer) -> Result<Opt
             table_record(scan, run.tile, run.is_exploratory),
         );
     }
-    let (covered, notes) = judge.conclude()?;
+    let (covered, mut notes) = judge.conclude()?;
+    notes.extend_from_slice(run.broken);
     let report = report(run, &tables, &results.hunts, &results.alerts, notes)?;
     // A ledger that cannot be read says nothing: the tile is written anew.
     let previous = run
@@ -141,7 +164,7 @@ pub(super) async fn run_tile(run: &TileRun<'_>, printer: &Printer) -> Result<Opt
         window_start: run.tile.start,
         window_end: run.tile.end,
         tables,
-        lookups: lookups(run.engine).await?,
+        lookups: lookups(run.engine).await,
         hunts: results.hunts,
         exceptions: covered,
         outputs: BTreeMap::new(),
@@ -159,13 +182,31 @@ pub(super) async fn run_tile(run: &TileRun<'_>, printer: &Printer) -> Result<Opt
     Ok(Some(report))
 }
 
+/// The record of a hunt that does not plan. Without a hash: whatever it becomes, the tile is stale for it.
+fn unplanned_record(error: &Error) -> HuntRecord {
+    HuntRecord {
+        logic_hash: String::new(),
+        state: State::Failed,
+        reason: Some(error.in_one_line()),
+        tables: Vec::new(),
+        rows: 0,
+        timeless: 0,
+        findings: 0,
+        alerts: 0,
+        truncated: false,
+    }
+}
+
 /// What the lookups of the lake hold: results depend on them too.
-async fn lookups(engine: &Engine) -> Result<BTreeMap<String, String>> {
+async fn lookups(engine: &Engine) -> BTreeMap<String, String> {
     let mut hashes = BTreeMap::new();
     for (name, lookup) in &engine.lake().lookups {
-        hashes.insert(name.clone(), lookup.rows().await?.sha256.clone());
+        // One that is lost has failed the hunts that read it.
+        if let Ok(rows) = lookup.rows().await {
+            hashes.insert(name.clone(), rows.sha256.clone());
+        }
     }
-    Ok(hashes)
+    hashes
 }
 
 /// The renderings of a report, outside the commit; of a subset they would hide what the other hunts found.

@@ -48,6 +48,13 @@ pub(super) fn run(arguments: &TablesArgs, printer: &Printer) -> Result<u8> {
         }
         Ok::<_, Error>(rows)
     })?;
+    if arguments.table.is_none() && arguments.format == Format::Text {
+        for name in lake.lookups.keys() {
+            printer.note(&format!(
+                "{name} is a lookup: `lakehunt sql \"SELECT * FROM {name}\"` shows it"
+            ));
+        }
+    }
     let lost: usize = rows
         .iter()
         .flat_map(|row| &row.report.files)

@@ -31,7 +31,7 @@ const TIMEOUT: Duration = Duration::from_mins(1);
 
 pub(super) fn run(arguments: &TestArgs, printer: &Printer) -> Result<u8> {
     let content = Content::beside(None)?;
-    let library = Library::load(&content)?;
+    let library = Library::load(&content);
     let suite = Suite::open(&content, &library, &arguments.hunts)?;
     let runtime = super::runtime()?;
     let outcomes = suite.run(runtime.handle(), arguments.accept)?;
@@ -44,7 +44,13 @@ pub(super) fn run(arguments: &TestArgs, printer: &Printer) -> Result<u8> {
         TestFormat::Json => super::json(printer, &test_report::json(&outcomes))?,
         TestFormat::Text => data(printer, &test_report::text(&outcomes, printer.color()))?,
     }
-    let failed = outcomes.iter().any(|outcome| outcome.verdict.is_failed());
+    let mut failed = outcomes.iter().any(|outcome| outcome.verdict.is_failed());
+    // A hunt that cannot be read cannot pass.
+    let broken = library.broken().filter(|_| arguments.hunts.is_empty());
+    for error in broken.flat_map(|(_, errors)| errors) {
+        printer.error(&error.to_string(), error.hint_text());
+        failed = true;
+    }
     Ok(u8::from(failed))
 }
 

@@ -79,6 +79,7 @@ impl Checker {
                 .map_err(|error| Error::failure(error.strip_backtrace()))?;
         }
         let session = Session {
+            lost_lookups: BTreeMap::new(),
             context,
             relations: Relations(relations),
             reports: BTreeMap::new(),

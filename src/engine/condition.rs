@@ -14,6 +14,7 @@ use datafusion::sql::sqlparser::dialect::GenericDialect;
 use datafusion::sql::sqlparser::parser::Parser;
 use datafusion::sql::sqlparser::tokenizer::Token;
 
+use super::plan::unstable_functions;
 use super::prepare::parse_query;
 use super::{Engine, Relations, SqlSource, column_names, names};
 use crate::error::{Error, Result};
@@ -67,6 +68,9 @@ impl Engine {
             .statement_to_plan(statement)
             .await
             .map_err(wrong)?;
+        if let Some(error) = unstable_functions(&plan, condition)?.into_iter().next() {
+            return Err(error);
+        }
         let given = plan.schema().field(0).data_type().clone();
         if !matches!(given, DataType::Boolean | DataType::Null) {
             return Err(

@@ -19,7 +19,7 @@ pub use plan::PlannedHunt;
 pub use scan::{HuntOutcome, TableScan};
 pub use source::SqlSource;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex};
 
@@ -54,6 +54,8 @@ pub struct Engine {
 pub struct Session {
     context: SessionContext,
     relations: Relations,
+    /// Why lookups are not there, by name.
+    lost_lookups: BTreeMap<String, Error>,
     /// What scans of single queries read, by table.
     pub reports: BTreeMap<String, SharedReport>,
 }
@@ -124,8 +126,17 @@ impl Engine {
             relations.push((name.clone(), column_names(&table.schema())));
             reports.insert(name.clone(), report);
         }
+        let mut lost_lookups = BTreeMap::new();
         for (name, lookup) in &self.lake.lookups {
-            let rows = lookup.rows().await?.rows.clone();
+            let rows = match lookup.rows().await {
+                Ok(rows) => rows.rows.clone(),
+                // It costs the hunts that read it.
+                Err(error) => {
+                    relations.push((name.clone(), Vec::new()));
+                    lost_lookups.insert(name.clone(), error);
+                    continue;
+                }
+            };
             relations.push((name.clone(), column_names(&rows.schema())));
             let table = MemTable::try_new(rows.schema(), vec![vec![rows]]);
             table
@@ -142,6 +153,7 @@ impl Engine {
         Ok(Session {
             context,
             relations,
+            lost_lookups,
             reports,
         })
     }
@@ -194,12 +206,21 @@ impl Session {
         &self.context
     }
 
+    /// That no lookup among some relations is lost.
+    fn lookups_are_there(&self, relations: &BTreeSet<String>) -> Result<()> {
+        let mut lost = relations
+            .iter()
+            .filter_map(|name| self.lost_lookups.get(name));
+        lost.next().map_or(Ok(()), |error| Err(error.clone()))
+    }
+
     /// Plans a query as people type it.
     ///
     /// # Errors
     /// A configuration error at its place in the text.
     pub async fn query(&self, source: &SqlSource) -> Result<datafusion::prelude::DataFrame> {
         let prepared = prepare::prepare(source, &BTreeMap::new(), &self.relations, false)?;
+        self.lookups_are_there(&prepared.relations)?;
         let plan = self
             .context
             .state()

@@ -60,6 +60,7 @@ impl Session {
             text: hunt.sql.clone(),
         };
         let prepared = prepare::prepare(&source, parameters, &self.relations, true)?;
+        self.lookups_are_there(&prepared.relations)?;
         let state = self.context.state();
         let wrong = |error| source.planning_error(&error);
         let plan = state
@@ -179,10 +180,7 @@ pub(super) fn unstable_functions(plan: &LogicalPlan, source: &SqlSource) -> Resu
 }
 
 /// What the front matter or all hunts ask of a result, and this one has not.
-pub(super) fn column_errors(
-    hunt: &Hunt,
-    schema: &datafusion::arrow::datatypes::Schema,
-) -> Vec<Error> {
+pub fn column_errors(hunt: &Hunt, schema: &datafusion::arrow::datatypes::Schema) -> Vec<Error> {
     let names: Vec<&str> = schema
         .fields()
         .iter()

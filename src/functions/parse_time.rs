@@ -273,7 +273,7 @@ fn iso8601(text: &str, zone: Tz) -> Option<i64> {
         return in_zone(local, zone);
     }
     let utc = local.and_utc().timestamp_micros();
-    if matches!(bytes, b"Z" | b"z") {
+    if matches!(bytes, b"Z" | b"z" | b" UTC") {
         return Some(utc);
     }
     let sign = take_byte(&mut bytes, b"+-")?;

@@ -19,6 +19,8 @@ pub struct Content {
     root: PathBuf,
     is_shipped: bool,
     files: BTreeMap<String, String>,
+    /// Hunts that are no text, or may not be read.
+    unreadable: BTreeMap<String, Error>,
 }
 
 impl Content {
@@ -30,15 +32,17 @@ impl Content {
             root: PathBuf::from("sql"),
             is_shipped: true,
             files,
+            unreadable: BTreeMap::new(),
         }
     }
 
     /// Reads a `sql/` folder.
     ///
     /// # Errors
-    /// When the folder or one of its `.sql` and `.yaml` files cannot be read as UTF-8 text.
+    /// When the folder, a form or a view cannot be read as UTF-8 text. A hunt that cannot is [`Self::unreadable`].
     pub fn read(root: &Path) -> Result<Self> {
         let mut files = BTreeMap::new();
+        let mut unreadable = BTreeMap::new();
         let mut open = vec![root.to_owned()];
         while let Some(folder) = open.pop() {
             let entries = std::fs::read_dir(&folder).map_err(|e| {
@@ -54,18 +58,31 @@ impl Content {
                 if path.is_dir() {
                     open.push(path);
                 } else if path.extension().is_some_and(|e| e == "sql" || e == "yaml") {
-                    let text = std::fs::read_to_string(&path).map_err(|e| {
-                        Error::configuration(format!("cannot read the file: {e}")).in_file(&path)
-                    })?;
                     let inside = path.strip_prefix(root).unwrap_or(&path);
                     let parts: Vec<_> = inside.iter().map(|p| p.to_string_lossy()).collect();
-                    files.insert(parts.join("/"), text);
+                    match std::fs::read_to_string(&path) {
+                        // Editors of Windows begin a file with a mark.
+                        Ok(text) => {
+                            let text = text.strip_prefix('\u{feff}').unwrap_or(&text).to_owned();
+                            files.insert(parts.join("/"), text);
+                        }
+                        Err(e) => {
+                            let error = Error::configuration(format!("cannot read the file: {e}"))
+                                .in_file(&path);
+                            // A hunt costs itself; a form or view may be any hunt's.
+                            if parts.first().is_none_or(|first| first != "hunts") {
+                                return Err(error);
+                            }
+                            unreadable.insert(parts.join("/"), error);
+                        }
+                    }
                 }
             }
         }
         Ok(Self {
             root: root.to_owned(),
             is_shipped: false,
+            unreadable,
             files,
         })
     }
@@ -102,6 +119,13 @@ impl Content {
                     .is_some_and(|rest| rest.starts_with('/'))
             })
             .map(|(path, text)| (path.as_str(), text.as_str()))
+    }
+
+    /// Hunts that could not be read, by their path inside.
+    pub fn unreadable(&self) -> impl Iterator<Item = (&str, &Error)> {
+        self.unreadable
+            .iter()
+            .map(|(path, error)| (path.as_str(), error))
     }
 
     /// Whether this is what ships inside the binary, and no folder that somebody can change.

@@ -15,6 +15,8 @@ use crate::error::{Error, Result, did_you_mean};
 #[derive(Debug, Clone, Default)]
 pub struct Library {
     hunts: BTreeMap<String, Hunt>,
+    /// What is wrong with the others, by name.
+    broken: BTreeMap<String, Vec<Error>>,
 }
 
 /// Which hunts a job runs: by name, or by tag, status and level (all given conditions must hold).
@@ -103,21 +105,40 @@ pub fn examine(content: &Content) -> Vec<Examined> {
             errors,
         });
     }
+    for (inside, error) in content.unreadable() {
+        let file = inside.rsplit('/').next().unwrap_or(inside);
+        if let Some(name) = file.strip_suffix(".sql") {
+            examined.push(Examined {
+                name: name.to_owned(),
+                hunt: None,
+                stand_ins: BTreeSet::new(),
+                errors: vec![error.clone()],
+            });
+        }
+    }
     examined
 }
 
 impl Library {
-    /// Reads every hunt of a `sql/` folder.
-    ///
-    /// # Errors
-    /// The first hunt whose front matter does not parse, or whose name or id is taken.
-    pub fn load(content: &Content) -> Result<Self> {
-        let examined = examine(content);
-        let mut errors = examined.iter().flat_map(|hunt| &hunt.errors);
-        match errors.next() {
-            Some(error) => Err(error.clone()),
-            None => Ok(Self::of(&examined)),
+    /// Reads every hunt of a `sql/` folder. One whose front matter does not parse, or whose name or id is taken, costs
+    /// itself: see [`Self::broken`].
+    pub fn load(content: &Content) -> Self {
+        let (good, bad): (Vec<_>, Vec<_>) = examine(content)
+            .into_iter()
+            .partition(|examined| examined.errors.is_empty());
+        Self {
+            broken: bad
+                .into_iter()
+                .map(|examined| (examined.name, examined.errors))
+                .collect(),
+            ..Self::of(&good)
         }
+    }
+
+    /// The hunts that are broken, with what is wrong with each.
+    pub fn broken(&self) -> impl Iterator<Item = (&str, &[Error])> {
+        let broken = self.broken.iter();
+        broken.map(|(name, errors)| (name.as_str(), errors.as_slice()))
     }
 
     /// The hunts that could be read, whatever is wrong with them.
@@ -125,6 +146,7 @@ impl Library {
         let hunts = examined.iter().filter_map(|examined| examined.hunt.clone());
         Self {
             hunts: hunts.map(|hunt| (hunt.name.clone(), hunt)).collect(),
+            broken: BTreeMap::new(),
         }
     }
 
@@ -136,8 +158,11 @@ impl Library {
     /// One hunt.
     ///
     /// # Errors
-    /// A configuration error with the closest name.
+    /// What is wrong with it, or a configuration error with the closest name.
     pub fn get(&self, name: &str) -> Result<&Hunt> {
+        if let Some(error) = self.broken.get(name).and_then(|errors| errors.first()) {
+            return Err(error.clone());
+        }
         self.hunts.get(name).ok_or_else(|| {
             Error::configuration(format!("unknown hunt `{name}`")).hint(
                 did_you_mean(name, self.hunts.keys().map(String::as_str))
@@ -149,14 +174,18 @@ impl Library {
     /// The hunts of a selection in order of their names.
     ///
     /// # Errors
-    /// An unknown name, or a selection that selects nothing.
+    /// An unknown name, or a selection that selects nothing but broken hunts, or nothing.
     pub fn select(&self, selection: &Selection) -> Result<Vec<&Hunt>> {
         if let Some(names) = &selection.names {
-            for name in names {
+            for name in names.iter().filter(|name| !self.broken.contains_key(*name)) {
                 self.get(name)?;
             }
         }
         let chosen: Vec<_> = self.iter().filter(|hunt| selection.matches(hunt)).collect();
+        let mut errors = self.broken.values().flatten();
+        if let (true, Some(error)) = (chosen.is_empty(), errors.next()) {
+            return Err(error.clone());
+        }
         if chosen.is_empty() {
             return Err(Error::configuration("no hunt matches the job's `hunts:`")
                 .hint("`lakehunt hunts list` shows names, tags, status and level of all hunts"));

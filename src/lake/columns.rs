@@ -231,6 +231,23 @@ mod tests {
     }
 
     #[test]
+    fn an_object_is_no_value_where_another_path_has_one() {
+        let lines = [
+            r##"{"id": {"#text": 7, "#attributes": {}}}"##,
+            r##"{"id": {"#text": "8"}}"##,
+            r##"{"id": 9}"##,
+            r##"{"id": {"other": 1}}"##,
+        ];
+        let (arrays, conflicts) = read(&[column("id|id.#text", ColumnType::Int)], &lines);
+        let ids = arrays[0].as_primitive::<Int64Type>();
+        assert_eq!(
+            ids.iter().collect::<Vec<_>>(),
+            [Some(7), Some(8), Some(9), None]
+        );
+        assert_eq!(conflicts, [1]);
+    }
+
+    #[test]
     fn one_path_can_feed_two_columns() {
         let columns = [
             column("a", ColumnType::Int),

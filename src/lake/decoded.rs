@@ -14,6 +14,9 @@ use datafusion::arrow::error::ArrowError;
 use super::table::{ColumnKind, DataFile, Table};
 use crate::time::Window;
 
+/// 1970-01-01T00:00:00Z, which is how sensors write that they have no time (`"0"`): the next source is asked.
+pub const NEVER: i64 = 0;
+
 /// Rows in one block.
 pub const BLOCK_ROWS: usize = 8192;
 

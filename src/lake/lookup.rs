@@ -31,9 +31,8 @@ pub struct Lookup {
     pub name: String,
     format: Format,
     compression: Option<Compression>,
-    location: Location,
-    /// The one file, where the location is not a folder.
-    file: Option<String>,
+    /// A file or a folder.
+    path: PathBuf,
     types: BTreeMap<String, DataType>,
     loaded: OnceCell<Arc<LookupRows>>,
 }
@@ -65,26 +64,6 @@ impl Lookup {
                 .hint("`time: none` makes it a lookup: read whole, not by time"));
         }
         let path = lake.local_path(&config.location)?;
-        let (folder, file) = if path.is_dir() {
-            (path, None)
-        } else {
-            let name = path
-                .file_name()
-                .map(|name| name.to_string_lossy().into_owned());
-            let folder = path.parent().map(Path::to_owned).unwrap_or_default();
-            let folder = if folder.as_os_str().is_empty() {
-                PathBuf::from(".")
-            } else {
-                folder
-            };
-            if !path.is_file() {
-                return Err(
-                    wrong(format!("the lookup {} does not exist", path.display()))
-                        .hint("its `location` is a file, or a folder, relative to the lake file"),
-                );
-            }
-            (folder, name)
-        };
         let mut types = BTreeMap::new();
         for (column, spec) in config.schema.iter().flatten() {
             let ColumnSpec::Type(column_type) = spec else {
@@ -98,8 +77,7 @@ impl Lookup {
             name: name.to_owned(),
             format: config.format,
             compression: config.compression,
-            location: Location::local(&folder)?,
-            file,
+            path,
             types,
             loaded: OnceCell::new(),
         })
@@ -112,24 +90,18 @@ impl Lookup {
     /// not there, columns that differ between files.
     pub async fn rows(&self) -> Result<Arc<LookupRows>> {
         let loaded = self.loaded.get_or_try_init(|| async {
-            let mut files: Vec<String> = self.file.iter().cloned().collect();
-            if self.file.is_none() {
-                let objects = self.location.list_all("").await?.into_iter();
-                let taken = objects.filter(|object| self.format.takes(&object.path));
-                files.extend(taken.map(|object| object.path));
-                files.sort();
-            }
+            let (location, files) = self.files().await?;
             let mut hasher = Sha256::new();
             let mut batches = Vec::new();
             for file in &files {
-                let shown = self.location.display(file);
+                let shown = location.display(file);
                 let wrong = |message: String| {
                     Error::configuration(format!("lookup `{}`: {message}", self.name))
                         .in_file(&shown)
                 };
                 let compression = self.compression.unwrap_or_else(|| Compression::of(file));
                 let mut bytes = Vec::new();
-                let opened = self.location.open(file).await?;
+                let opened = location.open(file).await?;
                 decompress(compression, opened)
                     .and_then(|mut reader| reader.read_to_end(&mut bytes))
                     .map_err(|error| wrong(format!("cannot read it: {error}")))?;
@@ -144,7 +116,7 @@ impl Lookup {
             let Some(first) = batches.first() else {
                 return Err(
                     Error::configuration(format!("lookup `{}` has no file", self.name))
-                        .in_file(self.location.display("")),
+                        .in_file(&self.path),
                 );
             };
             let rows = concat_batches(&first.schema(), &batches).map_err(|error| {
@@ -156,6 +128,37 @@ impl Lookup {
             }))
         });
         loaded.await.map(Arc::clone)
+    }
+
+    /// Its files, in order.
+    async fn files(&self) -> Result<(Location, Vec<String>)> {
+        if self.path.is_dir() {
+            let location = Location::local(&self.path)?;
+            let objects = location.list_all("").await?.into_iter();
+            let taken = objects.filter(|object| self.format.takes(&object.path));
+            let mut files: Vec<String> = taken.map(|object| object.path).collect();
+            files.sort();
+            return Ok((location, files));
+        }
+        let name = self
+            .path
+            .file_name()
+            .map(|name| name.to_string_lossy().into_owned());
+        match (self.path.is_file(), name) {
+            (true, Some(name)) => {
+                let folder = self
+                    .path
+                    .parent()
+                    .filter(|folder| !folder.as_os_str().is_empty());
+                let location = Location::local(folder.unwrap_or(Path::new(".")))?;
+                Ok((location, vec![name]))
+            }
+            _ => Err(
+                Error::configuration(format!("lookup `{}` does not exist", self.name))
+                    .in_file(&self.path)
+                    .hint("its `location` is a file, or a folder, relative to the lake file"),
+            ),
+        }
     }
 
     /// The rows with the declared types; what does not fit becomes NULL.

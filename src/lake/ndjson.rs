@@ -9,7 +9,7 @@ use std::sync::atomic::Ordering;
 
 use super::columns::Columns;
 use super::config::Compression;
-use super::decoded::{BLOCK_ROWS, Block, DecodePlan, Record, content_identity, identity};
+use super::decoded::{BLOCK_ROWS, Block, DecodePlan, NEVER, Record, content_identity, identity};
 use super::file_report::{FileReport, Progress};
 use super::lines::Lines;
 use super::quarantine::BadRecord;
@@ -200,6 +200,7 @@ fn event_time(plan: &DecodePlan, row: &Row) -> Option<i64> {
         source
             .format
             .parse_text(text, source.zone.unwrap_or(plan.table.zone))
+            .filter(|micros| *micros != NEVER)
     })
 }
 

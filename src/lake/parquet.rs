@@ -27,7 +27,7 @@ use tokio::runtime::Handle;
 
 use super::columns::{boolean, whole};
 use super::consumer::filter_block;
-use super::decoded::{BLOCK_ROWS, Block, DecodePlan, Record, content_identity, identity};
+use super::decoded::{BLOCK_ROWS, Block, DecodePlan, NEVER, Record, content_identity, identity};
 use super::file_report::{FileReport, Progress};
 use super::form::ColumnType;
 use super::object_reader::ObjectReader;
@@ -263,7 +263,9 @@ fn block(
         let (mut first, mut merged) = (None, None::<ArrayRef>);
         for array in column.paths.iter().filter_map(|path| array_at(batch, path)) {
             let (values, conflicts) = convert(&array, column.column_type)?;
-            if conflicts > 0 {
+            // A struct where a scalar should be, when another path has the scalar, is none.
+            let is_parent = array.data_type().is_nested() && column.paths.len() > 1;
+            if conflicts > 0 && !is_parent {
                 report.conflict(&column.name, conflicts);
             }
             (first, merged) = match merged {
@@ -394,7 +396,7 @@ fn event_times(
         ) {
             let zone = source.zone.unwrap_or(plan.table.zone);
             for (time, found) in times.iter_mut().zip(timestamps(array, zone)?) {
-                *time = time.or(found);
+                *time = time.or(found.filter(|micros| *micros != NEVER));
             }
             continue;
         }
@@ -402,7 +404,8 @@ fn event_times(
         let texts = cast(&columns[slot], &DataType::Utf8View)?;
         for (time, text) in times.iter_mut().zip(texts.as_string_view()) {
             if time.is_none() {
-                *time = text.and_then(|text| source.format.parse_text(text, zone));
+                let found = text.and_then(|text| source.format.parse_text(text, zone));
+                *time = found.filter(|micros| *micros != NEVER);
             }
         }
     }

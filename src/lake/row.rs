@@ -188,8 +188,14 @@ impl Row {
     fn set(&mut self, slot: usize, value: Slot, rank: u16) {
         // A key can come twice in two spellings (nxlog's ProcessID and Sysmon's ProcessId), a value at several paths: the
         // best that says something.
-        let is_better = rank < self.ranks[slot] && value != Slot::Null;
-        if is_better || matches!(self.slots[slot], Slot::Missing | Slot::Null) {
+        let says_something = !matches!(value, Slot::Null | Slot::Conflict);
+        let is_better = match self.slots[slot] {
+            Slot::Missing | Slot::Null => true,
+            // An object where a scalar should be is one only where no other path has it.
+            Slot::Conflict => says_something,
+            _ => says_something && rank < self.ranks[slot],
+        };
+        if is_better {
             self.slots[slot] = value;
             self.ranks[slot] = rank;
         }

@@ -102,8 +102,8 @@ fn as_rfc3339<S: serde::Serializer>(
     serializer.serialize_str(&value::rfc3339(*time))
 }
 
-/// The alerts of some findings, in order of their ids. `excepted` has the exceptions that cover each finding; an alert is
-/// excepted when all of its findings are.
+/// The alerts of some findings, in order of their ids. `excepted` has the exceptions that cover each finding: covered
+/// findings make an alert of their own, which is marked, so that they neither hide nor colour what is live.
 pub fn alerts(
     hunt: &Hunt,
     findings: &Findings,
@@ -127,28 +127,33 @@ pub fn alerts(
             .or_default()
             .push(row);
     }
-    let mut alerts: Vec<_> = groups
-        .iter()
-        .filter_map(|(key, members)| {
-            let alert = alert(hunt, rows, key, members, tile, logic_hash)?;
-            Some(Alert {
-                excepted_by: excepted_by(members, excepted),
+    let is_covered = |row: &usize| excepted.get(*row).is_some_and(|by| !by.is_empty());
+    let mut alerts = Vec::new();
+    for (key, members) in groups {
+        let (covered, live): (Vec<usize>, Vec<usize>) = members.into_iter().partition(is_covered);
+        let both = !covered.is_empty() && !live.is_empty();
+        alerts.extend(alert(hunt, rows, &key, &live, tile, logic_hash));
+        if let Some(alert) = alert(hunt, rows, &key, &covered, tile, logic_hash) {
+            let names: BTreeSet<&str> = covered
+                .iter()
+                .flat_map(|row| &excepted[*row])
+                .copied()
+                .collect();
+            let names: Vec<&str> = names.into_iter().collect();
+            alerts.push(Alert {
+                // Two of one key need two ids; what is live keeps the usual one.
+                alert_id: if both {
+                    hash(&[&alert.alert_id, "excepted"])
+                } else {
+                    alert.alert_id
+                },
+                excepted_by: Some(names.join(", ")),
                 ..alert
-            })
-        })
-        .collect();
+            });
+        }
+    }
     alerts.sort_by(|a, b| a.alert_id.cmp(&b.alert_id));
     alerts
-}
-
-fn excepted_by(members: &[usize], excepted: &[BTreeSet<&str>]) -> Option<String> {
-    let mut names = BTreeSet::new();
-    for row in members {
-        let by = excepted.get(*row).filter(|by| !by.is_empty())?;
-        names.extend(by);
-    }
-    let names: Vec<&str> = names.into_iter().collect();
-    Some(names.join(", "))
 }
 
 /// The columns that make findings the same activity: the hunt's `key`, else all that say what was found.

@@ -106,6 +106,7 @@ fn two_hunts_with_one_id() {
         fs::read_to_string(repository().join("sql/hunts/windows/process_creation/wmic_format.sql"))
             .unwrap();
     workspace.write("sql/hunts/zcopy.sql", text);
+    workspace.write("jobs/night.yaml", JOB.replace("wmic_format", "zcopy"));
     no_faults([refused(
         "bad_hunt_same_id",
         &workspace,
@@ -331,4 +332,70 @@ fn a_limit_costs_the_hunt_that_meets_it() {
         reason.is_some_and(|reason| reason.contains("1 KiB") || reason.contains("1.0 KiB")),
         "it does not say that the memory of 1 KiB is not enough: {reason:?}"
     );
+}
+
+/// A hunt costs itself: one that does not plan, one whose front matter is broken, one that is no text.
+#[test]
+fn broken_hunts_cost_themselves() {
+    let workspace =
+        with_hunt("SELECT event_time, comand_line FROM process_creation WHERE comand_line > ''");
+    let job = JOB.replace("{names: [wmic_format]}", "{status: [stable], level: [low]}");
+    workspace.write("jobs/night.yaml", job);
+    workspace.write(
+        "sql/hunts/no_level.sql",
+        "-- ---\n-- level: lo\n-- ---\nSELECT 1\n",
+    );
+    workspace.write("sql/hunts/no_text.sql", b"-- \xff\xfe\n".as_slice());
+    workspace.write(
+        "sql/hunts/marked.sql",
+        format!("\u{feff}{}", {
+            let text = fs::read_to_string(
+                workspace.path("sql/hunts/windows/process_creation/wmic_format.sql"),
+            )
+            .unwrap();
+            let id = text
+                .lines()
+                .find(|line| line.starts_with("-- id: "))
+                .unwrap()
+                .to_owned();
+            text.replace(&id, "-- id: 00000000-0000-4000-8000-000000000002")
+        }),
+    );
+    let printed = workspace.run(&["run", "jobs/night.yaml", "--format", "json"]);
+    assert_eq!(printed.code, 1, "{}", printed.stderr);
+    for said in [
+        "unknown column `comand_line`",
+        "no_level.sql",
+        "no_text.sql",
+    ] {
+        assert!(printed.stderr.contains(said), "{said}: {}", printed.stderr);
+    }
+    let report = printed.json();
+    let state = |name: &str| {
+        let mut hunts = report["hunts"].as_array().unwrap().iter();
+        hunts.find(|hunt| hunt["name"] == name).unwrap()["state"].clone()
+    };
+    assert_eq!(state("broken"), "failed");
+    assert_eq!(state("wmic_format"), "complete");
+    assert_eq!(
+        state("marked"),
+        "complete",
+        "a mark at the start of a file is none of its text"
+    );
+    assert_eq!(
+        report["notes"].as_array().unwrap().len(),
+        2,
+        "{}",
+        report["notes"]
+    );
+    // What others need of the library goes on too.
+    workspace.succeed(&["hunts", "show", "wmic_format"]);
+    let printed = workspace.succeed(&["hunts", "list"]);
+    assert!(
+        printed.stderr.contains("no_level.sql"),
+        "{}",
+        printed.stderr
+    );
+    let printed = workspace.run(&["run", "jobs/night.yaml", "--hunt", "no_text"]);
+    assert_eq!(printed.code, 2, "{}", printed.stderr);
 }

@@ -105,12 +105,14 @@ fn an_exception_ends_and_what_it_covered_is_new_then() {
 }
 
 #[test]
-fn an_alert_is_excepted_when_all_its_findings_are() {
+fn covered_findings_make_an_alert_of_their_own() {
     let workspace = lake();
-    // One alert of two findings: the key is host, user and command line.
+    // Two findings of one key: host, user and command line.
     let twice = event_at("2026-01-01 10:00:00.000", 1, "wmic os get /format:csv")
         + &event_at("2026-01-01 12:00:00.000", 2, "wmic os get /format:csv");
     workspace.write("lake/events/day=2026-01-01/good.ndjson", twice);
+    workspace.succeed(&["run", "jobs/night.yaml"]);
+    let plain = workspace.alerts("out").remove(0);
     let until = |time: &str| {
         CSV.replace(
             "is_stylesheet = false",
@@ -119,13 +121,23 @@ fn an_alert_is_excepted_when_all_its_findings_are() {
     };
     job(&workspace, &until("11:00:00"));
     workspace.succeed(&["run", "jobs/night.yaml"]);
-    assert_eq!(excepted(&workspace, "out")[0].1, None);
+    let alerts = workspace.alerts("out");
+    let [live, covered] = [Value::Null, "inventory".into()].map(|by| {
+        let mut found = alerts.iter().filter(|alert| alert["excepted_by"] == by);
+        found.next().unwrap()
+    });
+    for alert in [live, covered] {
+        assert_eq!(alert["finding_count"], 1);
+        assert_eq!(alert["group_id"], plain["group_id"]);
+    }
+    assert_eq!(live["alert_id"], plain["alert_id"]);
+    assert_ne!(covered["alert_id"], plain["alert_id"]);
     job(&workspace, &until("13:00:00"));
     workspace.succeed(&["run", "jobs/night.yaml"]);
-    assert_eq!(
-        excepted(&workspace, "out")[0].1.as_deref(),
-        Some("inventory")
-    );
+    let all = workspace.alerts("out");
+    assert_eq!(all.len(), 1);
+    assert_eq!(all[0]["excepted_by"], "inventory");
+    assert_eq!(all[0]["alert_id"], plain["alert_id"]);
 }
 
 #[test]
@@ -143,6 +155,7 @@ fn mistakes_in_exceptions_are_told_at_their_place() {
         ("2026-01-02", "tomorrow"),
         ("    reason: the inventory script, SEC-12\n", ""),
         ("condition:", "where:"),
+        ("is_stylesheet = false", "now() > event_time"),
     ] {
         job(&workspace, &CSV.replace(right, wrong));
         let printed = workspace.run(&["run", "jobs/night.yaml"]);

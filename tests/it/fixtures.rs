@@ -19,7 +19,7 @@ fn content() -> Content {
 #[test]
 fn every_fixture_gives_what_it_says_and_every_stable_hunt_has_one() {
     let content = content();
-    let library = Library::load(&content).unwrap();
+    let library = Library::load(&content);
     let suite = Suite::open(&content, &library, &[]).unwrap();
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let outcomes = suite.run(runtime.handle(), false).unwrap();

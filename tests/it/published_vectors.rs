@@ -23,7 +23,7 @@ async fn find(name: &str, file_name: &str, events: &[Value]) -> Vec<Found> {
     let lines: Vec<String> = events.iter().map(Value::to_string).collect();
     fs::write(folder.path().join(file_name), lines.join("\n") + "\n").unwrap();
     let content = Content::read(&root().join("sql")).unwrap();
-    let library = Library::load(&content).unwrap();
+    let library = Library::load(&content);
     let hunt = library.get(name).unwrap();
     let shapes = Shapes::load(&content).unwrap();
     let fixture = Fixture::read(folder.path()).unwrap();

@@ -51,7 +51,7 @@ pub(crate) type Place = (String, u64);
 
 static RUN: LazyLock<Option<(Run, Truth)>> = LazyLock::new(|| {
     let folder = data_folder()?;
-    let library = Library::load(&content()).unwrap();
+    let library = Library::load(&content());
     let mut hunts: Vec<Hunt> = library.iter().cloned().collect();
     hunts.extend(OURS.iter().enumerate().map(|(index, (name, select))| {
         let sql = format!(
@@ -124,7 +124,7 @@ fn every_hunt_finds_its_letters_and_no_more_than_is_explained() {
     else {
         return;
     };
-    let library = Library::load(&content()).unwrap();
+    let library = Library::load(&content());
     let mapping = Mapping::read();
     let names: BTreeSet<_> = library.iter().map(|hunt| hunt.name.as_str()).collect();
     assert_eq!(mapping.hunts(), names, "each hunt needs its answers");
@@ -436,7 +436,7 @@ fn traps_are_quarantined_and_hurt_nobody() {
         shared("traps_are_quarantined_and_hurt_nobody");
         return;
     };
-    let library = Library::load(&content()).unwrap();
+    let library = Library::load(&content());
     let hunt = "wmiexec_shared_output_file";
     let run = run(
         "real_telemetry_traps.yaml",
