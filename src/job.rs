@@ -214,7 +214,9 @@ impl Job {
             if !fits {
                 let message =
                     format!("{about}: `{name}` is {value}, where its default is {parameter}");
-                return Err(self.error_at(name, message));
+                return Err(self
+                    .error_at(name, message)
+                    .hint("an override has the type of its default: number, text, true or false"));
             }
             *parameter = value.clone();
         }

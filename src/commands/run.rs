@@ -220,9 +220,10 @@ fn known(library: &Library, job: &Job) -> Result<()> {
             .is_err_and(|error| error.place().is_some())
     };
     for name in job.params.keys().filter(|name| !is_broken(name)) {
-        library
+        let hunt = library
             .get(name)
             .map_err(|error| at_job(job, name, error.about("params")))?;
+        job.parameters(hunt)?;
     }
     for exception in job
         .exceptions

@@ -51,8 +51,11 @@ impl SqlSource {
         }
         let (message, written) = without_position(first_cause(&text));
         let Some(diagnostic) = error.iter().find_map(DataFusionError::diagnostic) else {
-            return match written.or_else(|| self.find_quoted(&message)) {
-                Some(place) => self.error_at(place, message),
+            let place = written
+                .or_else(|| self.end().filter(|_| message.contains("EOF")))
+                .or_else(|| self.find_quoted(&message));
+            return match place {
+                Some(place) => self.error_at(place, message.replace("EOF", "the end")),
                 None => Error::configuration(message).in_file(&self.path),
             };
         };
@@ -121,6 +124,15 @@ impl SqlSource {
             .split_once('\'')
             .and_then(|(_, rest)| rest.split_once('\''));
         Some(error.maybe_hint(guess.map(|(guess, _)| format!("did you mean `{guess}`?"))))
+    }
+
+    /// Behind the last word that is no comment.
+    fn end(&self) -> Option<Location> {
+        let lines = self.text.lines().enumerate();
+        let is_sql = |line: &str| !line.trim().is_empty() && !line.trim_start().starts_with("--");
+        let (number, line) = lines.filter(|(_, line)| is_sql(line)).last()?;
+        let column = line.trim_end().chars().count() + 1;
+        Some(Location::new(number as u64 + 1, column as u64))
     }
 
     /// Where something that the message quotes stands: a pattern, a unit, a name.

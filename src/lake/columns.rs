@@ -235,8 +235,8 @@ mod tests {
         let lines = [
             r##"{"id": {"#text": 7, "#attributes": {}}}"##,
             r##"{"id": {"#text": "8"}}"##,
-            r##"{"id": 9}"##,
-            r##"{"id": {"other": 1}}"##,
+            r#"{"id": 9}"#,
+            r#"{"id": {"other": 1}}"#,
         ];
         let (arrays, conflicts) = read(&[column("id|id.#text", ColumnType::Int)], &lines);
         let ids = arrays[0].as_primitive::<Int64Type>();

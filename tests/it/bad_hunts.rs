@@ -120,9 +120,14 @@ fn bad_names_in_a_hunt() {
     let mut faults = Vec::new();
     for (snapshot, sql, words) in [
         (
+            "bad_unclosed",
+            "SELECT event_time\nFROM process_creation WHERE (user = 1\n-- the end",
+            &["sql/hunts/broken.sql:9:38", "found: the end"][..],
+        ),
+        (
             "bad_column",
             "SELECT event_time, host_name\nFROM process_creation\nWHERE comand_line = 'x'",
-            &["sql/hunts/broken.sql:10:7", "comand_line", "command_line"][..],
+            &["sql/hunts/broken.sql:10:7", "comand_line", "command_line"],
         ),
         (
             "bad_table",
