@@ -1,4 +1,5 @@
 -- Security 5140 and 5145, whatever ships them.
+-- An export that lost channel and provider is known by the fields that only these events have.
 SELECT
   CASE WHEN "EventID" = 5140 THEN 'security:5140' ELSE 'security:5145' END AS event_type,
   "Computer" AS host_id,
@@ -17,4 +18,6 @@ SELECT
   regexp_replace("IpAddress", '^::ffff:(\d+\.)', '\1', 'i') AS source_ip,
   parse_int("IpPort") AS source_port
 FROM source
-WHERE "EventID" IN (5140, 5145) AND ("Channel" ILIKE 'security' OR "Provider" ILIKE '%security-auditing')
+WHERE "EventID" IN (5140, 5145)
+  AND ("Channel" ILIKE 'security' OR "Provider" ILIKE '%security-auditing'
+    OR (coalesce("Channel", '') = '' AND coalesce("Provider", '') = '' AND "ShareName" IS NOT NULL))

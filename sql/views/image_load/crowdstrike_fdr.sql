@@ -2,7 +2,7 @@
 SELECT
   'crowdstrike:' || "event_simpleName" AS event_type,
   "aid" AS host_id,
-  coalesce(nullif("ComputerName", ''), "aid") AS host_name,
+  coalesce(CASE WHEN "ComputerName" NOT IN ('', '0', 'N/A') THEN "ComputerName" END, "aid") AS host_name,
   nullif("TargetImageFileName", '') AS image,
   base_name(coalesce(nullif("TargetImageFileName", ''), nullif("ContextBaseFileName", ''))) AS process_name,
   coalesce("TargetProcessId", "ContextProcessId") AS process_guid,

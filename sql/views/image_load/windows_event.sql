@@ -1,4 +1,5 @@
 -- Sysmon 7, whatever ships it. `OriginalFileName` and `Hashes` are the loaded image's.
+-- An export that lost channel and provider is known by the fields that only these events have.
 SELECT
   'sysmon:7' AS event_type,
   "Computer" AS host_id,
@@ -20,4 +21,6 @@ SELECT
   "Hashes" AS hashes,
   "User" AS "user"
 FROM source
-WHERE "EventID" = 7 AND ("Channel" ILIKE '%sysmon%' OR "Provider" ILIKE '%sysmon%')
+WHERE "EventID" = 7
+  AND ("Channel" ILIKE '%sysmon%' OR "Provider" ILIKE '%sysmon%'
+    OR (coalesce("Channel", '') = '' AND coalesce("Provider", '') = '' AND "UtcTime" IS NOT NULL AND "ProcessGuid" IS NOT NULL AND "ImageLoaded" IS NOT NULL))

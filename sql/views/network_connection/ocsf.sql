@@ -1,5 +1,5 @@
 -- Network Activity 4001, all but listening sockets. OCSF's source is the end that opened. Where a flow log names no device, the host is
--- the end that answered.
+-- the end that answered. Where the direction is unknown (0, or not there) or within the network (3), the device's own address says it.
 SELECT
   'ocsf:4001' AS event_type,
   coalesce("device_uid", "device_hostname", "device_name", "device_ip", "dst_endpoint_uid", "dst_endpoint_hostname", "dst_endpoint_ip") AS host_id,
@@ -16,8 +16,20 @@ SELECT
       THEN coalesce("actor_process_user_domain" || '\' || "actor_process_user_name", "actor_process_user_name")
     ELSE "actor_process_user_name"
   END AS "user",
-  CASE "connection_info_direction_id" WHEN 1 THEN false WHEN 2 THEN true END AS initiated,
-  CASE "connection_info_direction_id" WHEN 1 THEN 'inbound' WHEN 2 THEN 'outbound' END AS direction,
+  CASE
+    WHEN "connection_info_direction_id" = 1 THEN false
+    WHEN "connection_info_direction_id" = 2 THEN true
+    WHEN coalesce("connection_info_direction_id", 0) NOT IN (0, 3) OR lower("src_endpoint_ip") = lower("dst_endpoint_ip") THEN NULL
+    WHEN lower("device_ip") = lower("dst_endpoint_ip") THEN false
+    WHEN lower("device_ip") = lower("src_endpoint_ip") THEN true
+  END AS initiated,
+  CASE
+    WHEN "connection_info_direction_id" = 1 THEN 'inbound'
+    WHEN "connection_info_direction_id" = 2 THEN 'outbound'
+    WHEN coalesce("connection_info_direction_id", 0) NOT IN (0, 3) OR lower("src_endpoint_ip") = lower("dst_endpoint_ip") THEN NULL
+    WHEN lower("device_ip") = lower("dst_endpoint_ip") THEN 'inbound'
+    WHEN lower("device_ip") = lower("src_endpoint_ip") THEN 'outbound'
+  END AS direction,
   coalesce(lower(nullif("connection_info_protocol_name", '')),
     CASE "connection_info_protocol_num" WHEN 6 THEN 'tcp' WHEN 17 THEN 'udp' ELSE CAST("connection_info_protocol_num" AS VARCHAR) END) AS protocol,
   "src_endpoint_ip" AS source_ip,

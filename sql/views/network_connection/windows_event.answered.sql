@@ -25,8 +25,12 @@ SELECT
   "SourcePort" AS destination_port,
   nullif(nullif("SourceHostname", '-'), '') AS destination_hostname
 FROM source
-WHERE (("EventID" = 3 AND ("Channel" ILIKE '%sysmon%' OR "Provider" ILIKE '%sysmon%'))
-    OR ("EventID" = 5156 AND ("Channel" ILIKE 'security' OR "Provider" ILIKE '%security-auditing')))
+WHERE (("EventID" = 3
+      AND ("Channel" ILIKE '%sysmon%' OR "Provider" ILIKE '%sysmon%'
+        OR (coalesce("Channel", '') = '' AND coalesce("Provider", '') = '' AND "UtcTime" IS NOT NULL AND "ProcessGuid" IS NOT NULL AND "DestinationIp" IS NOT NULL)))
+    OR ("EventID" = 5156
+      AND ("Channel" ILIKE 'security' OR "Provider" ILIKE '%security-auditing'
+        OR (coalesce("Channel", '') = '' AND coalesce("Provider", '') = '' AND "Application" IS NOT NULL AND "Direction" IS NOT NULL))))
   AND (coalesce(NOT "Initiated", lower("Direction") IN ('%%14592', 'inbound', 'ingress')) AND (
        ("SourcePort" < 1024 AND coalesce("DestinationPort", "DestPort") >= 1024)
     OR ("SourcePort" < 32768 AND coalesce("DestinationPort", "DestPort") >= 32768)

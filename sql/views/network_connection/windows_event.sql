@@ -1,5 +1,5 @@
 -- Sysmon 3 and Security 5156, whatever ships them, where source and destination are the ends that opened and that answered.
--- What the other file takes is left out here.
+-- What the other file takes is left out here. An export that lost channel and provider is known by the fields that only these events have.
 SELECT
   CASE WHEN "EventID" = 3 THEN 'sysmon:3' ELSE 'security:5156' END AS event_type,
   "Computer" AS host_id,
@@ -23,8 +23,12 @@ SELECT
   coalesce("DestinationPort", "DestPort") AS destination_port,
   nullif(nullif("DestinationHostname", '-'), '') AS destination_hostname
 FROM source
-WHERE (("EventID" = 3 AND ("Channel" ILIKE '%sysmon%' OR "Provider" ILIKE '%sysmon%'))
-    OR ("EventID" = 5156 AND ("Channel" ILIKE 'security' OR "Provider" ILIKE '%security-auditing')))
+WHERE (("EventID" = 3
+      AND ("Channel" ILIKE '%sysmon%' OR "Provider" ILIKE '%sysmon%'
+        OR (coalesce("Channel", '') = '' AND coalesce("Provider", '') = '' AND "UtcTime" IS NOT NULL AND "ProcessGuid" IS NOT NULL AND "DestinationIp" IS NOT NULL)))
+    OR ("EventID" = 5156
+      AND ("Channel" ILIKE 'security' OR "Provider" ILIKE '%security-auditing'
+        OR (coalesce("Channel", '') = '' AND coalesce("Provider", '') = '' AND "Application" IS NOT NULL AND "Direction" IS NOT NULL))))
   AND (coalesce(NOT "Initiated", lower("Direction") IN ('%%14592', 'inbound', 'ingress')) AND (
        ("SourcePort" < 1024 AND coalesce("DestinationPort", "DestPort") >= 1024)
     OR ("SourcePort" < 32768 AND coalesce("DestinationPort", "DestPort") >= 32768)

@@ -2,23 +2,23 @@
 -- of their own (aidmaster) unless the exporter added `ComputerName`.
 -- WmiCreateProcess names no parent: what WMI creates, WmiPrvSE starts, and the process that acts (ContextProcessId) is taken to be it.
 -- The same process is reported a second time, as ProcessRollup2 with the same TargetProcessId; whoever counts processes counts
--- `process_guid`. An address that is not known is written `0` or `N/A`.
+-- `process_guid`. What is not known, an address or a name, is written `0` or `N/A`.
 SELECT
   'crowdstrike:' || "event_simpleName" AS event_type,
   "aid" AS host_id,
-  coalesce(nullif("ComputerName", ''), "aid") AS host_name,
-  "ImageFileName" AS image,
-  base_name(coalesce(nullif("FileName", ''), "ImageFileName")) AS process_name,
-  nullif("OriginalFilename", '') AS original_file_name,
+  coalesce(CASE WHEN "ComputerName" NOT IN ('', '0', 'N/A') THEN "ComputerName" END, "aid") AS host_name,
+  nullif(nullif("ImageFileName", ''), 'N/A') AS image,
+  base_name(coalesce(CASE WHEN "FileName" NOT IN ('', '0', 'N/A') THEN "FileName" END, nullif("ImageFileName", 'N/A'))) AS process_name,
+  nullif(nullif("OriginalFilename", ''), 'N/A') AS original_file_name,
   "CommandLine" AS command_line,
   "RawProcessId" AS process_id,
   "TargetProcessId" AS process_guid,
-  nullif("ParentImageFileName", '') AS parent_image,
+  nullif(nullif("ParentImageFileName", ''), 'N/A') AS parent_image,
   CASE
     WHEN "event_simpleName" = 'WmiCreateProcess' THEN 'WmiPrvSE.exe'
-    ELSE base_name(coalesce(nullif("ParentBaseFileName", ''), "ParentImageFileName"))
+    ELSE base_name(coalesce(CASE WHEN "ParentBaseFileName" NOT IN ('', '0', 'N/A') THEN "ParentBaseFileName" END, "ParentImageFileName"))
   END AS parent_process_name,
-  nullif("ParentCommandLine", '') AS parent_command_line,
+  nullif(nullif("ParentCommandLine", ''), 'N/A') AS parent_command_line,
   CASE WHEN "event_simpleName" = 'WmiCreateProcess' THEN "ContextProcessId" ELSE "ParentProcessId" END AS parent_process_guid,
   nullif(nullif("UserName", ''), 'N/A') AS "user",
   nullif(nullif("UserSid", ''), 'N/A') AS user_sid,

@@ -30,5 +30,7 @@ SELECT
   coalesce("IntegrityLevel", nullif("MandatoryLabel", '')) AS integrity_level,
   "Hashes" AS hashes
 FROM source
-WHERE ("EventID" = 4688 AND ("Channel" ILIKE 'security' OR "Provider" ILIKE '%security-auditing' OR ("Channel" IS NULL AND "Provider" IS NULL)))
-   OR ("EventID" = 1 AND ("Channel" ILIKE '%sysmon%' OR "Provider" ILIKE '%sysmon%') AND "Image" IS NOT NULL)
+WHERE ("EventID" = 4688 AND ("Channel" ILIKE 'security' OR "Provider" ILIKE '%security-auditing' OR (coalesce("Channel", '') = '' AND coalesce("Provider", '') = '')))
+   OR ("EventID" = 1 AND "Image" IS NOT NULL
+    AND ("Channel" ILIKE '%sysmon%' OR "Provider" ILIKE '%sysmon%'
+      OR (coalesce("Channel", '') = '' AND coalesce("Provider", '') = '' AND "UtcTime" IS NOT NULL AND "ProcessGuid" IS NOT NULL)))

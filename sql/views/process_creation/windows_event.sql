@@ -1,6 +1,7 @@
 -- Sysmon 1 and Security 4688, whatever ships them. In 4688 `ProcessId` is the creator's.
 -- Older nxlog calls the process that wrote the log `ProcessID`, not `ExecutionProcessID`, which is one name with the event's
 -- own `ProcessId` and took its place: there the event's is left in `Message` only.
+-- An export that lost channel and provider is known by the fields that only these events have.
 SELECT
   CASE WHEN "EventID" = 1 THEN 'sysmon:1' ELSE 'security:4688' END AS event_type,
   "Computer" AS host_id,
@@ -39,5 +40,9 @@ SELECT
   coalesce("IntegrityLevel", "MandatoryLabel") AS integrity_level,
   "Hashes" AS hashes
 FROM source
-WHERE ("EventID" = 1 AND ("Channel" ILIKE '%sysmon%' OR "Provider" ILIKE '%sysmon%') AND ("Image" IS NOT NULL OR "Message" IS NULL))
-   OR ("EventID" = 4688 AND ("Channel" ILIKE 'security' OR "Provider" ILIKE '%security-auditing'))
+WHERE ("EventID" = 1 AND ("Image" IS NOT NULL OR "Message" IS NULL)
+    AND ("Channel" ILIKE '%sysmon%' OR "Provider" ILIKE '%sysmon%'
+      OR (coalesce("Channel", '') = '' AND coalesce("Provider", '') = '' AND "UtcTime" IS NOT NULL AND "ProcessGuid" IS NOT NULL AND "Image" IS NOT NULL)))
+   OR ("EventID" = 4688
+    AND ("Channel" ILIKE 'security' OR "Provider" ILIKE '%security-auditing'
+      OR (coalesce("Channel", '') = '' AND coalesce("Provider", '') = '' AND "NewProcessName" IS NOT NULL)))

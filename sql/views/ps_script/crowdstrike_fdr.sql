@@ -3,7 +3,7 @@
 SELECT
   'crowdstrike:' || "event_simpleName" AS event_type,
   "aid" AS host_id,
-  coalesce(nullif("ComputerName", ''), "aid") AS host_name,
+  coalesce(CASE WHEN "ComputerName" NOT IN ('', '0', 'N/A') THEN "ComputerName" END, "aid") AS host_name,
   CASE WHEN "event_simpleName" = 'ScriptControlScanTelemetry' THEN "ScriptContent" END AS script_block_text,
   CASE WHEN "event_simpleName" = 'CommandHistory' THEN "CommandHistory" END AS payload,
   nullif("ScriptContentName", '') AS path,

@@ -1,4 +1,5 @@
 -- PowerShell 4103 and 4104, whatever ships them. Where there are no fields, the rendered text is what there is.
+-- An export that lost channel and provider is known by the fields that only these events have.
 SELECT
   'powershell:' || "EventID" AS event_type,
   "Computer" AS host_id,
@@ -33,4 +34,6 @@ SELECT
     ELSE concat_ws(chr(10), "ScriptBlockText", "Payload", "ContextInfo")
   END AS text
 FROM source
-WHERE "EventID" IN (4103, 4104) AND ("Channel" ILIKE '%powershell%' OR "Provider" ILIKE '%powershell%')
+WHERE "EventID" IN (4103, 4104)
+  AND ("Channel" ILIKE '%powershell%' OR "Provider" ILIKE '%powershell%'
+    OR (coalesce("Channel", '') = '' AND coalesce("Provider", '') = '' AND coalesce("ScriptBlockText", "ContextInfo") IS NOT NULL))

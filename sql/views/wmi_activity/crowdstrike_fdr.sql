@@ -3,7 +3,7 @@
 SELECT
   'crowdstrike:' || "event_simpleName" AS event_type,
   "aid" AS host_id,
-  coalesce(nullif("ComputerName", ''), "aid") AS host_name,
+  coalesce(CASE WHEN "ComputerName" NOT IN ('', '0', 'N/A') THEN "ComputerName" END, "aid") AS host_name,
   'process_create' AS kind,
   nullif(nullif("UserName", ''), 'N/A') AS "user",
   "CommandLine" AS command_line,

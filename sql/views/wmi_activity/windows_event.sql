@@ -1,5 +1,5 @@
 -- WMI-Activity 5857 to 5861, whatever ships them. Their fields are UserData, which some shippers, nxlog among them, leave out: then they
--- are taken from the rendered text.
+-- are taken from the rendered text. An export that lost channel and provider is known by the fields that only these events have.
 SELECT
   'wmi:' || "EventID" AS event_type,
   "Computer" AS host_id,
@@ -42,11 +42,13 @@ SELECT
   CASE "EventID"
     WHEN 5857 THEN NULL
     WHEN 5858 THEN coalesce("ClientProcessId", parse_int(regexp_extract("Message", '; ClientProcessId = (\d+)', 1)))
-    ELSE coalesce("ProcessId", parse_int(regexp_extract("Message", '; (?:ClientProcessID|HostProcessID) = (\d+)', 1)))
+    -- Older nxlog has the writing process where the event's own id belongs: the text goes first, here and in 5857.
+    ELSE coalesce(parse_int(regexp_extract("Message", '; (?:ClientProcessID|HostProcessID) = (\d+)', 1)), "ProcessId")
   END AS client_process_id,
-  -- Older nxlog has the writing process where the event's own id belongs: the text goes first.
   CASE "EventID" WHEN 5857 THEN coalesce(parse_int(regexp_extract("Message", '; ProcessID = (\d+)', 1)), "ProcessId") END AS process_id,
   coalesce("Code", "ResultCode", regexp_extract("Message", '(?:result code|; ResultCode =) (0x[0-9A-Fa-f]+)', 1)) AS result_code,
   coalesce("PossibleCause", regexp_extract("Message", '(?s); PossibleCause = (.*)', 1)) AS possible_cause
 FROM source
-WHERE "EventID" BETWEEN 5857 AND 5861 AND ("Channel" ILIKE '%wmi-activity%' OR "Provider" ILIKE '%wmi-activity%')
+WHERE "EventID" BETWEEN 5857 AND 5861
+  AND ("Channel" ILIKE '%wmi-activity%' OR "Provider" ILIKE '%wmi-activity%'
+    OR (coalesce("Channel", '') = '' AND (coalesce("Provider", '') = '' OR "EventID" = 5859) AND coalesce("ProviderPath", "ResultCode", "NamespaceName", "ESS") IS NOT NULL))

@@ -1,5 +1,6 @@
 -- Sysmon 19, 20 and 21, whatever ships them. Most of their values are written as WMI writes them, ` "C:\\Windows"`: with a blank before,
 -- in quotes, with escapes. Where a shipper cannot parse a long script, all fields are in the rendered text only.
+-- An export that lost channel and provider is known by the fields that only these events have.
 SELECT
   'sysmon:' || "EventID" AS event_type,
   "Computer" AS host_id,
@@ -15,4 +16,6 @@ SELECT
   btrim(regexp_replace(regexp_replace(coalesce("Destination", regexp_extract("Message", '(?s)\nDestination: (.*)$', 1)), '(?s)^\s*"(.*)"\s*$', '\1'), '\\(["\\])', '\1', 'g')) AS destination,
   coalesce("User", regexp_extract("Message", '(?m)^User: (.*?)\r?$', 1)) AS "user"
 FROM source
-WHERE "EventID" IN (19, 20, 21) AND ("Channel" ILIKE '%sysmon%' OR "Provider" ILIKE '%sysmon%')
+WHERE "EventID" IN (19, 20, 21)
+  AND ("Channel" ILIKE '%sysmon%' OR "Provider" ILIKE '%sysmon%'
+    OR (coalesce("Channel", '') = '' AND coalesce("Provider", '') = '' AND "UtcTime" IS NOT NULL AND "Operation" IS NOT NULL AND "User" IS NOT NULL))

@@ -13,12 +13,15 @@
 --   started; `relation` is `connection` where a connection preceded each process, and `session` where some were
 --   inherited.
 --   Decided: the nearest connection in time names the client, and `other_source_ips` are who else connected then, the
---   ones to look at next on a busy server. Hosts are the same when their names are, whatever their case, and a short
---   name is the same as a full name that begins with it. The same WmiPrvSE.exe means the same process id, and the same
---   id of the sensor where both events have one; so Sysmon and the Security log, which report one process twice, give
---   one finding. A log in whole seconds may put a process before its session, so a second of that is allowed.
---   Connections from the loopback or from the host's own address do not count. Processes that run as SYSTEM are kept,
---   where Elastic's rule leaves them out: a hijacked provider DLL starts just those; see `integrity_levels`.
+--   ones to look at next on a busy server. A connection is of the host when the names are the same, whatever their
+--   case, or one is short and the other begins with it. A session goes by the short name alone, so that sensors which
+--   write the host in full and short give one finding; the price is that two hosts of one short name in two domains are
+--   one where the process ids of their WmiPrvSE.exe agree too, and may inherit each other's client. The same
+--   WmiPrvSE.exe means the same process id, and the same id of the sensor where both events have one; so Sysmon and the
+--   Security log, which report one process twice, give one finding. A log in whole seconds may put a process before its
+--   session, so a second of that is allowed. Connections from the loopback or from the host's own address do not count.
+--   Processes that run as SYSTEM are kept, where Elastic's rule leaves them out: a hijacked provider DLL starts just
+--   those; see `integrity_levels`.
 --   It misses hosts without a log of connections, WinRM shells (their parent is wsmprovhost.exe), connections seen only
 --   on the wire, which name no host, clients that connected before the lookback, and what scrcons.exe starts. Two
 --   clients that use one WmiPrvSE.exe are told apart by their connections alone; what neither preceded goes to the
@@ -44,6 +47,11 @@
 WITH inbound AS (
   SELECT
     lower(coalesce(host_name, host_id)) AS host,
+    -- The short name; an address is no name to be cut.
+    lower(CASE
+      WHEN coalesce(host_name, host_id) ~ '^[\d.]+$|:' THEN coalesce(host_name, host_id)
+      ELSE split_part(coalesce(host_name, host_id), '.', 1)
+    END) AS short_host,
     source_ip,
     destination_port,
     event_time AS connected,
@@ -65,6 +73,11 @@ WITH inbound AS (
 child AS (
   SELECT
     lower(coalesce(host_name, host_id)) AS host,
+    -- The short name; an address is no name to be cut.
+    lower(CASE
+      WHEN coalesce(host_name, host_id) ~ '^[\d.]+$|:' THEN coalesce(host_name, host_id)
+      ELSE split_part(coalesce(host_name, host_id), '.', 1)
+    END) AS short_host,
     host_id,
     host_name,
     event_time AS started,
@@ -90,7 +103,7 @@ connected AS (
     child.child_table,
     child.child_file,
     child.child_row,
-    max(child.host) AS host,
+    max(child.short_host) AS short_host,
     max(child.host_id) AS host_id,
     max(child.host_name) AS host_name,
     max(child.started) AS started,
@@ -118,7 +131,7 @@ connected AS (
     )['values'] AS nearest
   FROM child
   LEFT JOIN inbound
-    ON split_part(child.host, '.', 1) = split_part(inbound.host, '.', 1)
+    ON child.short_host = inbound.short_host
    AND child.slot = inbound.slot
    AND (child.host = inbound.host OR strpos(child.host, '.') = 0 OR strpos(inbound.host, '.') = 0)
    AND child.started_us - inbound.connected_us >= - CAST($before * 1000000 AS BIGINT)
@@ -137,10 +150,10 @@ inherited AS (
     last_value(CASE WHEN nearest_ip IS NOT NULL THEN coalesce(wmiprvse_guid, '') END) IGNORE NULLS OVER session AS session_guid,
     -- Two sensors report one process; whole seconds may put one of them outside the window.
     nearest_ip IS NOT NULL
-      OR coalesce(bool_or(nearest_ip IS NOT NULL) OVER (PARTITION BY host, wmiprvse, process_id) AND process_id IS NOT NULL, false) AS follows_connection
+      OR coalesce(bool_or(nearest_ip IS NOT NULL) OVER (PARTITION BY short_host, wmiprvse, process_id) AND process_id IS NOT NULL, false) AS follows_connection
   FROM named
   WINDOW session AS (
-    PARTITION BY host, wmiprvse
+    PARTITION BY short_host, wmiprvse
     ORDER BY started_s
     RANGE BETWEEN UNBOUNDED PRECEDING AND 1 FOLLOWING
   )
@@ -170,7 +183,7 @@ SELECT
   min(host_id) AS host_id,
   max(host_name) AS host_name,
   client_ip AS source_ip,
-  concat_ws(' ', host, client_ip, session) AS session_key,
+  concat_ws(' ', short_host, client_ip, session) AS session_key,
   max(wmiprvse) AS wmiprvse_process,
   CASE WHEN bool_or(NOT follows_connection) THEN 'session' ELSE 'connection' END AS relation,
   min(CASE WHEN is_evidence THEN connection['delay'] END) AS least_delay,
@@ -196,4 +209,4 @@ SELECT
     CASE WHEN part = 0 THEN child_row ELSE connection['row'] END
   ) AS evidence
 FROM contributed
-GROUP BY host, client_ip, session
+GROUP BY short_host, client_ip, session

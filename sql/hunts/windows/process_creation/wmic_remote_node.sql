@@ -28,11 +28,18 @@
 WITH wmic AS (
   SELECT
     *,
-    regexp_extract(
-      xml_unescape(command_line),
-      '(?i)[/\-–—―]node\s*:\s*(?<nodes>(?:"[^"]*"|''[^'']*''|[^\s"'',]+)(?:\s*,\s*(?:"[^"]*"|''[^'']*''|[^\s"'',]+))*)',
-      'nodes'
-    ) AS node_list
+    -- Without quotes, and without blanks but those within a name.
+    btrim(regexp_replace(
+      regexp_replace(
+        regexp_extract(
+          xml_unescape(command_line),
+          '(?i)[/\-–—―]node\s*:\s*(?<nodes>(?:@?"[^"]*"|@?''[^'']*''|[^\s"'',]+)(?:\s*,\s*(?:@?"[^"]*"|@?''[^'']*''|[^\s"'',]+))*)',
+          'nodes'
+        ),
+        '["'']', '', 'g'
+      ),
+      '\s*,\s*', ',', 'g'
+    )) AS node_list
   FROM process_creation
   WHERE (lower(process_name) = 'wmic.exe' OR lower(original_file_name) = 'wmic.exe')
     AND regexp_like(xml_unescape(command_line), '(?i)[/\-–—―]node\s*:')
@@ -43,11 +50,11 @@ SELECT
   host_name,
   "user",
   process_name,
-  string_to_array(regexp_replace(node_list, '["''\s]', '', 'g'), ',') AS nodes,
+  string_to_array(node_list, ',') AS nodes,
   -- Its own name is what precedes the first dot of the host's.
   coalesce(
     regexp_like(
-      concat(',', regexp_replace(node_list, '["''\s]', '', 'g')),
+      concat(',', node_list),
       concat('(?i)^(?:,+(?:localhost|127(?:\.\d{1,3}){1,3}|::1|\[::1\]|\.|', regexp_replace(split_part(host_name, '.', 1), '[^\w-]', '.', 'g'), '(?:\.[^,]*)?))+$')
     ),
     false

@@ -9,9 +9,13 @@
 --   the exclusions delete the tool's own opening commands, and with them most real sessions; the lag since the tool's
 --   start must be over a second. Decided where the documentation is silent: `\ ` in a LogScale string is a literal
 --   backslash and a blank; times are compared in whole milliseconds; a fraction in UnixTimeSeconds is accepted;
---   groupBy skips an event that lacks one of its keys, so in CrowdStrike both addresses are wanted. Outside CrowdStrike
---   the event name is ignored and the addresses are NULL, which groups them as one. Counts are exact, where LogScale
---   estimates. The corrected hunt is wmiexec_shared_output_file.
+--   a dot is neither CR nor LF, so a command of several lines is dropped; groupBy skips an event that lacks one of its
+--   keys, so in CrowdStrike both IPv4 addresses are wanted, and what came over IPv6 is dropped; an address written `0`
+--   or `N/A` is not known and taken for a key that is lacking, where LogScale would group by the text; `@timestamp` is
+--   the time of the sensor (ContextTimeStamp), when the command ran. It may be the cloud's receipt (`timestamp`), later
+--   by the upload; then hardly any lag is under a second, and the published hunt keeps what this one drops for its lag.
+--   Outside CrowdStrike the event name is ignored and the addresses are NULL, which groups them as one. Counts are
+--   exact, where LogScale estimates. The corrected hunt is wmiexec_shared_output_file.
 -- tags: [attack.execution, attack.t1047]
 -- references: [https://attack.mitre.org/techniques/T1047/]
 -- source:
@@ -43,19 +47,21 @@
 WITH matched AS (
   SELECT
     *,
+    -- `[^\r\n]` is LogScale's dot: Rust's stops at a line feed only.
     regexp_groups(
       command_line,
-      '(?i)^cmd.exe /Q /c (?<wmic_command>.*) 1>(?<redirect_file>.+?__(?<file_timestamp>\d+\.\d+))\s'
+      '(?i)^cmd[^\r\n]exe /Q /c (?<wmic_command>[^\r\n]*) 1>(?<redirect_file>[^\r\n]+?__(?<file_timestamp>\d+\.\d+))\s'
     ) AS parts
   FROM process_creation
   WHERE process_name = 'cmd.exe'
-    AND regexp_like(command_line, '(?i)^cmd.exe /Q /c .* 1>.+?__\d+\.\d+\s')
+    AND regexp_like(command_line, '(?i)^cmd[^\r\n]exe /Q /c [^\r\n]* 1>[^\r\n]+?__\d+\.\d+\s')
     AND NOT wildcard_match(command_line, '*/Q /c cd  1>*', true)
     AND NOT wildcard_match(command_line, '*/Q /c cd \ 1>*', true)
     AND NOT wildcard_match(command_line, '*/Q /c netstat -anop TCP*', true)
     AND (
       event_type NOT LIKE 'crowdstrike:%'
-      OR (event_type = 'crowdstrike:WmiCreateProcess' AND source_ip IS NOT NULL AND destination_ip IS NOT NULL)
+      -- The view has one column for both kinds of address; the published keys are those of IPv4.
+      OR (event_type = 'crowdstrike:WmiCreateProcess' AND strpos(source_ip, ':') = 0 AND strpos(destination_ip, ':') = 0)
     )
 )
 SELECT

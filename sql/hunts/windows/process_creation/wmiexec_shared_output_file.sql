@@ -10,8 +10,10 @@
 --   session; has no gate on the lag, which a wrong clock on the attacker's side would trip; ignores case; takes full and
 --   quoted paths, dcomexec's short numbers, nothing after the number, XML entities and line breaks; and does not split a
 --   session by client address. Processes are counted by process id, by which Sysmon and the Security log agree, or by
---   the sensor's own id where that says more. It misses sessions with -nooutput or -silentcommand, and one-shot runs of
---   which only a single command was logged.
+--   the sensor's own id where that says more. A host goes by its short name, what precedes the first dot, so that
+--   sensors which write it in full and short give one finding; so do two hosts of one short name in two domains whose
+--   output files have one name, and the finding shows one of the two. It misses sessions with -nooutput or
+--   -silentcommand, and one-shot runs of which only a single command was logged.
 -- tags: [attack.execution, attack.lateral-movement, attack.t1047, attack.t1021.003]
 -- references:
 --   - https://attack.mitre.org/techniques/T1047/
@@ -33,6 +35,11 @@
 WITH redirected AS (
   SELECT
     *,
+    -- Sensors write a host's name in full or short, in any case; an address is no name to be cut.
+    lower(CASE
+      WHEN coalesce(host_name, host_id) ~ '^[\d.]+$|:' THEN coalesce(host_name, host_id)
+      ELSE split_part(coalesce(host_name, host_id), '.', 1)
+    END) AS short_host,
     regexp_groups(
       xml_unescape(command_line),
       '(?is)^\s*"?(?:[^"<>|&]*\\)?cmd(?:\.exe)?"?\s+/q\s+/c\s+(?<command>.*?)\s*1>\s*(?<file>\\\\(?:127\.0\.0\.1|localhost)\\[^\\<>|"]+\\__(?<started>\d{5,10}(?:\.\d{1,7})?))(?:\s|$)'
@@ -48,7 +55,7 @@ SELECT
   max(host_name) AS host_name,
   min(session['file']) AS redirect_file,
   -- Neither hosts nor files are told apart by case; two sensors may spell them differently.
-  lower(concat(host_id, ' ', session['file'])) AS session_key,
+  concat(short_host, ' ', lower(session['file'])) AS session_key,
   -- wmiexec names the file after the time it was started, on the attacker's clock; dcomexec keeps five digits of it.
   max(CASE WHEN session['started'] ~ '^\d{10}' THEN parse_time(session['started'], 'unix_s') END) AS tool_started,
   count(DISTINCT session['command']) AS total_commands,
@@ -62,6 +69,6 @@ SELECT
   count(*) AS event_count,
   evidence(_table, _file, _row) AS evidence
 FROM redirected
-GROUP BY lower(concat(host_id, ' ', session['file']))
+GROUP BY concat(short_host, ' ', lower(session['file']))
 HAVING count(DISTINCT session['command']) >= $min_commands
    AND greatest(count(DISTINCT process_id), count(DISTINCT process_guid)) >= $min_processes
