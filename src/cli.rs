@@ -357,6 +357,9 @@ pub struct TablesArgs {
     /// The lake; by default the nearest lake.yaml, here, in data/, or in a folder above.
     #[arg(long, value_name = "FILE")]
     pub lake: Option<PathBuf>,
+    /// What the files have of each declared column: in which share of files and records, with which types.
+    #[arg(long, requires = "table")]
+    pub drift: bool,
     /// How to print.
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub format: Format,

@@ -9,6 +9,7 @@ use chrono::{DateTime, Duration, Utc};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use crate::credentials::Credentials;
 use crate::error::{Error, Result, did_you_mean};
 use crate::exceptions::{self, Exception, Exceptions};
 use crate::hunt::{Hunt, Parameter, Selection, yaml};
@@ -29,8 +30,10 @@ struct JobFile {
     since: Option<String>,
     /// "As if it were then": for sample jobs.
     at: Option<String>,
-    /// The output folder, relative to the job.
+    /// The output: a folder, relative to the job, or `s3://bucket/prefix`.
     output: PathBuf,
+    /// How to reach the bucket of the output; the environment by default.
+    credentials: Option<Credentials>,
     /// Other values for parameters: hunt, parameter, value.
     #[serde(default)]
     params: BTreeMap<String, BTreeMap<String, Parameter>>,
@@ -98,8 +101,10 @@ pub struct Job {
     pub grid: Grid,
     /// A fixed "now", for sample jobs.
     pub at: Option<DateTime<Utc>>,
-    /// The output folder.
+    /// The output: a folder or a URL.
     pub output: PathBuf,
+    /// How to reach the bucket of the output.
+    pub credentials: Option<Credentials>,
     /// Hunt to parameter to value.
     pub params: BTreeMap<String, BTreeMap<String, Parameter>>,
     /// An alert whose group alerted within this time before is a repeat.
@@ -184,6 +189,7 @@ impl Job {
             hunts: file.hunts,
             grid,
             output: join(folder, &file.output),
+            credentials: file.credentials,
             params: file.params,
             text,
         })
@@ -226,6 +232,10 @@ impl Job {
 
 /// Joins and tidies `a/../b`, because these paths are shown to people.
 fn join(folder: &Path, path: &Path) -> PathBuf {
+    // A URL is relative to nothing.
+    if path.to_string_lossy().contains("://") {
+        return path.to_owned();
+    }
     let mut joined = PathBuf::new();
     for part in folder.join(path).components() {
         match part {

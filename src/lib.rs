@@ -18,9 +18,9 @@
 //! | [`output`] | findings, alerts, quarantine, ledger, and the protocol that publishes them whole and once |
 //! | [`engine`] | the only place a `SessionContext` is built: windows, views, names, plans, the shared scan |
 //! | [`lake`] | tables over files: listing by time, readers, flattening, quarantine, clock, identity, forms, views |
-//! | [`store`] | where bytes live: local disk, by the trait that buckets share |
+//! | [`store`] | where bytes live: local disk and buckets behind one face |
 //! | [`functions`] | SQL functions, one file each; imports nothing else of the crate |
-//! | [`hunt`], [`job`], [`exceptions`] | hunts, front matter, library; jobs and their grids; judged findings; no query engine |
+//! | [`hunt`], [`job`], [`exceptions`], [`credentials`] | hunts, front matter, library; jobs and their grids; judged findings; how to reach a bucket; no query engine |
 //! | [`sample`] | the seeded generator of the sample lake; imports nothing else of the crate |
 //! | [`time`] | windows, tiles, Splunk's relative time, cron; "now" is passed in |
 //! | [`error`] | errors that name file, line, column and a hint |
@@ -47,6 +47,7 @@
 
 pub mod cli;
 pub mod commands;
+pub mod credentials;
 pub mod engine;
 pub mod error;
 pub mod exceptions;

@@ -101,7 +101,7 @@ impl<'a> Judge<'a> {
     ///
     /// # Errors
     /// When the ledgers of earlier tiles cannot be listed.
-    pub(super) fn conclude(self) -> Result<(BTreeMap<String, u64>, Vec<String>)> {
+    pub(super) async fn conclude(self) -> Result<(BTreeMap<String, u64>, Vec<String>)> {
         let run = self.run;
         let mut notes = Vec::new();
         for exception in Self::of(run).filter(|exception| !exception.holds_at(run.tile.start)) {
@@ -118,10 +118,10 @@ impl<'a> Judge<'a> {
             .filter(|(_, covered)| **covered == 0)
             .map(|(name, _)| name.as_str())
             .collect();
-        let root = run.output.root();
-        for name in
-            history::unused_exceptions(root, &run.job.name, run.tile, &unused, UNUSED_AFTER)?
-        {
+        let job = &run.job.name;
+        let unused =
+            history::unused_exceptions(run.output, job, run.tile, &unused, UNUSED_AFTER).await?;
+        for name in unused {
             notes.push(format!(
                 "exception `{name}` covered nothing in {} days of windows: it can go",
                 UNUSED_AFTER.num_days()

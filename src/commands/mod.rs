@@ -2,7 +2,9 @@
 //!
 //! The only place that ties the rooms together. Prints through the printer alone.
 
+mod blind;
 mod check;
+mod drift;
 mod evaluate;
 mod hunts;
 mod hunts_new;

@@ -2,7 +2,6 @@
 //! message, level, tags, entities or exceptions, which decide what is said and not what is found.
 
 use std::collections::BTreeSet;
-use std::fs::File;
 
 use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::compute::concat_batches;
@@ -24,11 +23,11 @@ use crate::report::Report;
 /// # Errors
 /// When the tile was never run, or a hunt now finds something else than it did.
 pub(super) async fn rebuild_tile(run: &TileRun<'_>) -> Result<Option<Report>> {
-    let Some(lock) = run.output.lock(&run.job.name, run.tile)? else {
+    let Some(lock) = run.output.lock(&run.job.name, run.tile).await? else {
         return Ok(None);
     };
     let tile = run.tile;
-    let Some(mut ledger) = run.output.ledger(&run.job.name, tile)? else {
+    let Some(mut ledger) = run.output.ledger(&run.job.name, tile).await? else {
         return Err(
             Error::failure(format!("{tile} was not run yet")).hint("run it without --rebuild")
         );
@@ -43,7 +42,7 @@ pub(super) async fn rebuild_tile(run: &TileRun<'_>) -> Result<Option<Report>> {
         };
         if record.state != State::Failed {
             let mut found = Vec::new();
-            if let Some(rows) = stored(run, hunt, &record)? {
+            if let Some(rows) = stored(run, hunt, &record).await? {
                 if let Some(error) = column_errors(hunt, &rows.schema()).into_iter().next() {
                     return Err(error);
                 }
@@ -58,9 +57,9 @@ pub(super) async fn rebuild_tile(run: &TileRun<'_>) -> Result<Option<Report>> {
         }
         results.hunts.insert(hunt.name.clone(), record);
     }
-    let (covered, mut notes) = judge.conclude()?;
+    let (covered, mut notes) = judge.conclude().await?;
     notes.extend_from_slice(run.broken);
-    let report = report(run, &ledger.tables, &results.hunts, &results.alerts, notes)?;
+    let report = report(run, &ledger.tables, &results.hunts, &results.alerts, notes).await?;
     ledger.outputs.retain(|path, _| !stale.contains(path));
     ledger.hunts.append(&mut results.hunts);
     if run.is_subset {
@@ -69,8 +68,9 @@ pub(super) async fn rebuild_tile(run: &TileRun<'_>) -> Result<Option<Report>> {
         ledger.exceptions = covered;
     }
     run.output
-        .publish(&lock, &run.job.name, tile, &results.files, &stale, ledger)?;
-    write_summary(run, &report)?;
+        .publish(&lock, &run.job.name, tile, &results.files, &stale, ledger)
+        .await?;
+    write_summary(run, &report).await?;
     Ok(Some(report))
 }
 
@@ -98,14 +98,18 @@ async fn changed(run: &TileRun<'_>, ledger: &Ledger) -> Result<()> {
 }
 
 /// The stored findings of a hunt.
-fn stored(run: &TileRun<'_>, hunt: &Hunt, record: &HuntRecord) -> Result<Option<RecordBatch>> {
+async fn stored(
+    run: &TileRun<'_>,
+    hunt: &Hunt,
+    record: &HuntRecord,
+) -> Result<Option<RecordBatch>> {
     if record.findings == 0 {
         return Ok(None);
     }
     let path = hunt_path("findings", &run.job.name, run.tile, &hunt.name);
-    let path = run.output.root().join(path);
+    let bytes = run.output.read(&path).await;
     let read = || -> std::result::Result<RecordBatch, Box<dyn std::error::Error>> {
-        let builder = ParquetRecordBatchReaderBuilder::try_new(File::open(&path)?)?;
+        let builder = ParquetRecordBatchReaderBuilder::try_new(bytes?)?;
         let schema = builder.schema().clone();
         let batches = builder
             .build()?
@@ -114,7 +118,7 @@ fn stored(run: &TileRun<'_>, hunt: &Hunt, record: &HuntRecord) -> Result<Option<
     };
     let rows = read().map_err(|error| {
         Error::failure(format!("cannot read the findings: {error}"))
-            .in_file(&path)
+            .in_file(run.output.root().join(&path))
             .hint("run the tile without --rebuild")
     })?;
     Ok(Some(rows))

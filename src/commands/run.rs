@@ -11,6 +11,7 @@ use super::data;
 use super::rebuild_tile::rebuild_tile;
 use super::run_tile::{TileRun, run_tile};
 use crate::cli::{Format, RunArgs, WindowArgs};
+use crate::credentials::Credentials;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::hunt::{Content, Hunt, Level, Library};
@@ -68,7 +69,7 @@ pub(super) fn run(arguments: &RunArgs, printer: &Printer, now: DateTime<Utc>) ->
         return Ok(0);
     }
     // Before the scan, so that a wrong path costs nothing.
-    let output = Output::open(&root)?;
+    let output = runtime.block_on(Output::open(&root, credentials(&job, arguments)))?;
     let fail_on = arguments.fail_on.as_deref().and_then(level);
     let mut reports = Vec::new();
     let mut code = u8::from(!broken.is_empty());
@@ -148,6 +149,12 @@ fn print_reports(reports: &[Report], format: Format, printer: &Printer) -> Resul
         (Format::Json, [one]) => super::json(printer, one),
         (Format::Json, several) => super::json(printer, &several),
     }
+}
+
+/// How to reach the output; those of the job are for its own.
+fn credentials<'a>(job: &'a Job, arguments: &RunArgs) -> Option<&'a Credentials> {
+    let credentials = job.credentials.as_ref();
+    credentials.filter(|_| arguments.output.is_none())
 }
 
 /// 1 wins over 3, anything over 0.

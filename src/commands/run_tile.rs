@@ -86,7 +86,7 @@ pub(super) fn lookback(hunt: &Hunt) -> Result<Duration> {
 
 /// Runs one tile; `None` when another run has it.
 pub(super) async fn run_tile(run: &TileRun<'_>, printer: &Printer) -> Result<Option<Report>> {
-    let Some(lock) = run.output.lock(&run.job.name, run.tile)? else {
+    let Some(lock) = run.output.lock(&run.job.name, run.tile).await? else {
         return Ok(None);
     };
     let planned = plan_all(run.engine, run.job, run.hunts, run.tile).await?;
@@ -146,13 +146,16 @@ pub(super) async fn run_tile(run: &TileRun<'_>, printer: &Printer) -> Result<Opt
             table_record(scan, run.tile, run.is_exploratory),
         );
     }
-    let (covered, mut notes) = judge.conclude()?;
+    let (covered, mut notes) = judge.conclude().await?;
     notes.extend_from_slice(run.broken);
-    let report = report(run, &tables, &results.hunts, &results.alerts, notes)?;
+    notes.extend(scans.values().filter_map(waiting));
+    notes.extend(super::blind::notes(&hunts, &scans));
+    let report = report(run, &tables, &results.hunts, &results.alerts, notes).await?;
     // A ledger that cannot be read says nothing: the tile is written anew.
     let previous = run
         .output
         .ledger(&run.job.name, run.tile)
+        .await
         .unwrap_or_else(|error| {
             printer.warn(&format!("{error}; the tile is written anew"));
             None
@@ -169,16 +172,18 @@ pub(super) async fn run_tile(run: &TileRun<'_>, printer: &Printer) -> Result<Opt
         exceptions: covered,
         outputs: BTreeMap::new(),
     };
-    let stale = stale(run, &mut ledger, previous)?;
-    run.output.publish(
-        &lock,
-        &run.job.name,
-        run.tile,
-        &results.files,
-        &stale,
-        ledger,
-    )?;
-    write_summary(run, &report)?;
+    let stale = stale(run, &mut ledger, previous).await?;
+    run.output
+        .publish(
+            &lock,
+            &run.job.name,
+            run.tile,
+            &results.files,
+            &stale,
+            ledger,
+        )
+        .await?;
+    write_summary(run, &report).await?;
     Ok(Some(report))
 }
 
@@ -210,7 +215,7 @@ async fn lookups(engine: &Engine) -> BTreeMap<String, String> {
 }
 
 /// The renderings of a report, outside the commit; of a subset they would hide what the other hunts found.
-pub(super) fn write_summary(run: &TileRun<'_>, report: &Report) -> Result<()> {
+pub(super) async fn write_summary(run: &TileRun<'_>, report: &Report) -> Result<()> {
     if run.is_subset {
         return Ok(());
     }
@@ -218,7 +223,7 @@ pub(super) fn write_summary(run: &TileRun<'_>, report: &Report) -> Result<()> {
     let markdown = report::markdown::render(report);
     for (suffix, text) in [("json", json), ("md", markdown)] {
         let path = summary_path(&run.job.name, run.tile, suffix);
-        run.output.put(&path, text.as_bytes())?;
+        run.output.put(&path, text.as_bytes()).await?;
     }
     Ok(())
 }
@@ -281,6 +286,17 @@ fn problem(scan: &TableScan) -> Option<String> {
         format!(
             "{rejected} of {} records of `{}` are bad",
             rows + rejected,
+            scan.table.name
+        )
+    })
+}
+
+/// What is to be said of files that are not read yet: they are no loss, a later run reads them.
+fn waiting(scan: &TableScan) -> Option<String> {
+    let count = scan.listing.files_waiting;
+    (count > 0).then(|| {
+        format!(
+            "{count} files of `{}` were not read: nothing says yet that their folders are complete",
             scan.table.name
         )
     })
@@ -387,13 +403,13 @@ impl Results {
 
 /// What of this tile is there and no longer its. Hunts that were not run keep their files and records, hunts that did
 /// not end keep their files.
-fn stale(
+async fn stale(
     run: &TileRun<'_>,
     ledger: &mut Ledger,
     previous: Option<Ledger>,
 ) -> Result<BTreeSet<String>> {
     let job = &run.job.name;
-    let mut stale = run.output.files_of(job, run.tile)?;
+    let mut stale = run.output.files_of(job, run.tile).await?;
     let hunt_files =
         |hunt: &str| ["findings", "alerts"].map(|kind| hunt_path(kind, job, run.tile, hunt));
     if run.is_subset {
@@ -426,10 +442,10 @@ fn stale(
             ledger.exceptions.entry(exception).or_insert(covered);
         }
     }
-    let kept = previous
-        .outputs
-        .into_iter()
-        .filter(|(path, _)| !stale.contains(path) && run.output.root().join(path).exists());
-    ledger.outputs.extend(kept);
+    for (path, record) in previous.outputs {
+        if !stale.contains(&path) && run.output.exists(&path).await? {
+            ledger.outputs.insert(path, record);
+        }
+    }
     Ok(stale)
 }

@@ -7,7 +7,7 @@ use chrono::{DateTime, Timelike, Utc};
 use futures::StreamExt;
 use serde_json::json;
 
-use super::data;
+use super::{data, drift};
 use crate::cli::{Format, TablesArgs};
 use crate::error::{Error, Result, did_you_mean};
 use crate::hunt::Content;
@@ -44,7 +44,7 @@ pub(super) fn run(arguments: &TablesArgs, printer: &Printer) -> Result<u8> {
     let rows = super::runtime()?.block_on(async {
         let mut rows = Vec::new();
         for table in tables {
-            rows.push(look_at(table, printer).await?);
+            rows.push(look_at(table, arguments.drift, printer).await?);
         }
         Ok::<_, Error>(rows)
     })?;
@@ -61,6 +61,11 @@ pub(super) fn run(arguments: &TablesArgs, printer: &Printer) -> Result<u8> {
         .filter(|file| file.lost.is_some())
         .count();
     match arguments.format {
+        format if arguments.drift => {
+            for row in &rows {
+                drift::print(&row.table, &row.report, format, printer)?;
+            }
+        }
         Format::Json => super::json(printer, &rows.iter().map(as_json).collect::<Vec<_>>())?,
         Format::Markdown => data(printer, &as_markdown(&rows, arguments.table.is_some()))?,
         Format::Text => data(printer, &as_text(&rows, arguments.table.is_some()))?,
@@ -73,14 +78,21 @@ pub(super) fn run(arguments: &TablesArgs, printer: &Printer) -> Result<u8> {
     Ok(u8::from(lost > 0))
 }
 
-async fn look_at(table: Arc<Table>, printer: &Printer) -> Result<Row> {
+async fn look_at(table: Arc<Table>, drift: bool, printer: &Printer) -> Result<Row> {
     let listing = table.list(None).await?;
     let bytes = listing.files.iter().map(|file| file.object.size).sum();
     let bar = printer.progress();
     bar.set_total(listing.files.len() as u64, bytes);
     let report = Arc::new(Mutex::new(ScanReport::default()));
+    let columns = if drift {
+        0..table.form.columns.len()
+    } else {
+        0..0
+    };
+    let mut plan = DecodePlan::new(Arc::clone(&table), None, columns);
+    plan.profile = drift;
     let pass = Pass {
-        plan: DecodePlan::new(Arc::clone(&table), None, []),
+        plan,
         consumers: Vec::new(),
         listing: Arc::clone(&listing),
         parallel: parallelism(1),

@@ -152,6 +152,8 @@ pub(super) fn table_record(scan: &TableScan, tile: Window, is_exploratory: bool)
                 rejected: file.rejected,
                 oldest_event: file.oldest_event(),
                 newest_event: file.newest_event(),
+                type_conflicts: file.conflicts.clone(),
+                absent: file.absent.clone(),
                 lost: file.lost.clone(),
             })
             .collect(),
@@ -217,7 +219,7 @@ fn hunt_report(hunt: &Hunt, record: &HuntRecord) -> HuntReport {
 ///
 /// # Errors
 /// When the folders of earlier alerts cannot be listed.
-pub(super) fn report(
+pub(super) async fn report(
     run: &TileRun<'_>,
     tables: &BTreeMap<String, TableRecord>,
     hunts: &BTreeMap<String, HuntRecord>,
@@ -237,10 +239,10 @@ pub(super) fn report(
             ));
         }
         let suppress = run.job.suppress;
-        let root = run.output.root();
         let job = &run.job.name;
         let earlier =
-            history::earlier_alerts(root, job, &hunt.name, run.tile, suppress, &mut notes)?;
+            history::earlier_alerts(run.output, job, &hunt.name, run.tile, suppress, &mut notes)
+                .await?;
         let mut report = hunt_report(hunt, record);
         for alert in alerts.get(&hunt.name).into_iter().flatten() {
             let is_repeat =

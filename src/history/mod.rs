@@ -4,9 +4,8 @@
 //! A reading, never a change: the same whatever order the tiles ran in.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::{self, File};
-use std::path::Path;
 
+use bytes::Bytes;
 use chrono::{DateTime, Duration, Utc};
 use datafusion::arrow::array::{Array, AsArray};
 use datafusion::arrow::datatypes::DataType;
@@ -14,8 +13,8 @@ use datafusion::parquet::arrow::ProjectionMask;
 use datafusion::parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use serde::Deserialize;
 
-use crate::error::{Error, Result};
-use crate::output::value;
+use crate::error::Result;
+use crate::output::{Output, value};
 use crate::time::Window;
 
 /// When each group of a hunt alerted in tiles before this one, no further back than `suppress`: group to latest
@@ -23,8 +22,8 @@ use crate::time::Window;
 ///
 /// # Errors
 /// When a folder cannot be listed.
-pub fn earlier_alerts(
-    output: &Path,
+pub async fn earlier_alerts(
+    output: &Output,
     job: &str,
     hunt: &str,
     tile: Window,
@@ -36,18 +35,18 @@ pub fn earlier_alerts(
     let oldest = tile.start - suppress - tile.length();
     let mut day = oldest.date_naive();
     while day <= tile.start.date_naive() {
-        let folder = output.join(format!("alerts/job={job}/date={day}/hunt={hunt}"));
-        for path in files(&folder, "parquet")? {
-            let stem = path
-                .file_stem()
-                .map(|stem| stem.to_string_lossy().into_owned())
-                .unwrap_or_default();
-            let is_earlier =
-                Window::from_file_stem(&stem).is_ok_and(|window| window.start < tile.start);
-            if is_earlier && let Err(error) = read_groups(&path, &mut groups) {
-                let inside = path.strip_prefix(output).unwrap_or(&path).display();
+        let folder = format!("alerts/job={job}/date={day}/hunt={hunt}");
+        for (window, path) in files(output, &folder, ".parquet").await? {
+            if window.start >= tile.start {
+                continue;
+            }
+            let read = match output.read(&path).await {
+                Ok(bytes) => read_groups(bytes, &mut groups),
+                Err(error) => Err(error.message().into()),
+            };
+            if let Err(error) = read {
                 problems.push(format!(
-                    "{inside} cannot be read ({error}): repeats of its alerts are shown as new; run its tile again"
+                    "{path} cannot be read ({error}): repeats of its alerts are shown as new; run its tile again"
                 ));
             }
         }
@@ -57,26 +56,22 @@ pub fn earlier_alerts(
     Ok(groups)
 }
 
-fn files(folder: &Path, suffix: &str) -> Result<Vec<std::path::PathBuf>> {
-    match fs::read_dir(folder) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
-        Err(error) => Err(Error::failure(format!("cannot list: {error}")).in_file(folder)),
-        Ok(entries) => {
-            let paths = entries
-                .filter_map(std::result::Result::ok)
-                .map(|entry| entry.path());
-            Ok(paths
-                .filter(|path| path.extension().is_some_and(|found| found == suffix))
-                .collect())
-        }
-    }
+/// The files of tiles in a folder, with their tiles.
+async fn files(output: &Output, folder: &str, suffix: &str) -> Result<Vec<(Window, String)>> {
+    let files = output.files_in(folder).await?.into_iter();
+    let tiles = files.filter_map(|path| {
+        let name = path.rsplit('/').next().unwrap_or_default();
+        let tile = Window::from_file_stem(name.strip_suffix(suffix)?).ok()?;
+        Some((tile, path))
+    });
+    Ok(tiles.collect())
 }
 
 fn read_groups(
-    path: &Path,
+    bytes: Bytes,
     groups: &mut BTreeMap<String, DateTime<Utc>>,
 ) -> std::result::Result<(), Box<dyn std::error::Error>> {
-    let builder = ParquetRecordBatchReaderBuilder::try_new(File::open(path)?)?;
+    let builder = ParquetRecordBatchReaderBuilder::try_new(bytes)?;
     let wanted = ["group_id", "last_seen", "excepted_by"];
     let columns = ProjectionMask::columns(builder.parquet_schema(), wanted);
     for batch in builder.with_projection(columns).build()? {
@@ -114,8 +109,8 @@ struct Covered {
 ///
 /// # Errors
 /// When the folder of ledgers cannot be listed.
-pub fn unused_exceptions(
-    output: &Path,
+pub async fn unused_exceptions(
+    output: &Output,
     job: &str,
     tile: Window,
     names: &BTreeSet<&str>,
@@ -124,19 +119,16 @@ pub fn unused_exceptions(
     if names.is_empty() {
         return Ok(Vec::new());
     }
-    let mut tiles: Vec<_> = files(&output.join("ledger").join(job), "json")?
+    let mut tiles: Vec<_> = files(output, &format!("ledger/{job}"), ".json")
+        .await?
         .into_iter()
-        .filter_map(|path| {
-            let stem = path.file_stem()?.to_string_lossy().into_owned();
-            Some((Window::from_file_stem(&stem).ok()?, path))
-        })
         .filter(|(window, _)| window.start < tile.start && window.end > tile.end - period)
         .collect();
     tiles.sort_by_key(|(window, _)| window.start);
     let mut unused = names.clone();
     let mut recorded = tile.length();
     for (window, path) in tiles.iter().rev() {
-        let covered = fs::read(path).ok();
+        let covered = output.read(path).await.ok();
         let covered: Option<Covered> = covered.and_then(|text| serde_json::from_slice(&text).ok());
         let Some(covered) = covered else { continue };
         unused.retain(|name| covered.exceptions.get(*name) == Some(&0));

@@ -17,6 +17,8 @@ pub struct Columns {
     builders: Vec<Builder>,
     /// Values of another type than declared, by slot: they became NULL.
     pub conflicts: Vec<u64>,
+    /// Values by slot and by [`Slot::kind`].
+    pub kinds: Vec<[u64; Slot::KINDS.len()]>,
 }
 
 #[derive(Debug)]
@@ -43,12 +45,16 @@ impl Columns {
         Self {
             builders,
             conflicts: vec![0; shape.types.len()],
+            kinds: vec![[0; Slot::KINDS.len()]; shape.types.len()],
         }
     }
 
     /// Appends a row, one value per column.
     pub fn push(&mut self, row: &Row) {
         for (index, builder) in self.builders.iter_mut().enumerate() {
+            if let Some(kind) = row.slots[index].kind() {
+                self.kinds[index][kind] += 1;
+            }
             if !builder.push(row, row.slots[index]) {
                 self.conflicts[index] += 1;
             }

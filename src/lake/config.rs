@@ -10,9 +10,10 @@ use serde::de::{SeqAccess, Unexpected, Visitor};
 use serde::{Deserialize, Deserializer};
 
 use super::form::{ColumnSpec, Identity, TimeSource};
+use crate::credentials::Credentials;
 use crate::error::{Error, Result};
 use crate::hunt::yaml;
-use crate::store::refuse_url;
+use crate::store::Address;
 
 /// How the bytes of a table's files are to be read. Compression is told by the suffix.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
@@ -96,14 +97,19 @@ impl JsonSchema for Clock {
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TableConfig {
-    /// A folder, relative to the lake file.
+    /// A folder, relative to the lake file, or `s3://bucket/prefix`.
     pub location: String,
+    /// How to reach the bucket; the environment by default.
+    pub credentials: Option<Credentials>,
     /// The raw shape of the rows: a file in `sql/forms`.
     pub form: Option<String>,
     /// Parquet or NDJSON.
     pub format: Format,
     /// The path template, such as `day={time:%Y-%m-%d}/**`; without one, all files below the location.
     pub layout: Option<String>,
+    /// The name of the file that says that a folder, with all below it, is written to its end, such as `_SUCCESS`:
+    /// files without it in their folder or one above are not read yet.
+    pub complete: Option<String>,
     /// Paths are by arrival or local day: list this much wider.
     pub slack: Option<String>,
     /// A tile is complete when this much time has passed since its end.
@@ -186,18 +192,19 @@ impl LakeFile {
         }
     }
 
-    /// A table's location as a local path.
+    /// Where a table's location is.
     ///
     /// # Errors
     /// A configuration error for what is on another store.
-    pub fn local_path(&self, location: &str) -> Result<PathBuf> {
-        let path = location.strip_prefix("file://").unwrap_or(location);
-        refuse_url(path, "location")?;
-        Ok(self.resolve(path))
+    pub fn address(&self, location: &str) -> Result<Address> {
+        Ok(match Address::parse(location, "location")? {
+            Address::Local(path) => Address::Local(self.resolve(&path)),
+            bucket @ Address::Bucket { .. } => bucket,
+        })
     }
 
     /// A table's location as a path: relative ones are relative to the lake file.
-    pub fn resolve(&self, location: &str) -> PathBuf {
+    pub fn resolve(&self, location: &Path) -> PathBuf {
         let joined = self.path.parent().unwrap_or(Path::new("")).join(location);
         if joined.as_os_str().is_empty() {
             PathBuf::from(".")

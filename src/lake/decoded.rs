@@ -29,6 +29,8 @@ pub struct DecodePlan {
     pub window: Option<Window>,
     /// What the reports count as inside: a tile, where `window` also holds the lookback before it.
     pub focus: Option<Window>,
+    /// Whether reports say which columns a file has, and with which types.
+    pub profile: bool,
     /// Columns of the decoded batches, as sorted indices into the table's schema.
     pub columns: Vec<usize>,
     /// Their schema.
@@ -82,6 +84,7 @@ impl DecodePlan {
         Self {
             window,
             focus: window,
+            profile: false,
             schema: Arc::new(Schema::new(fields)),
             columns,
             form_columns,

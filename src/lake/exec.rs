@@ -91,6 +91,9 @@ impl DisplayAs for LakeScanExec {
             self.listing.files_pruned,
             self.listing.folders_pruned
         )?;
+        if self.listing.files_waiting > 0 {
+            write!(f, ", files_waiting={}", self.listing.files_waiting)?;
+        }
         let names: Vec<_> = self
             .schema
             .fields()

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 
 use chrono::{DateTime, Utc};
 
-use super::quarantine::{BadRecord, KEPT_RECORDS};
+use super::quarantine::{BadRecord, KEPT_FILE_TEXT, KEPT_RECORDS, KEPT_TEXT};
 use super::table::DataFile;
 use crate::store::Object;
 
@@ -21,6 +21,15 @@ pub struct Progress {
     pub bytes: AtomicU64,
     /// Records read.
     pub rows: AtomicU64,
+}
+
+/// What a file has of one declared column.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ColumnSeen {
+    /// Records that have a value.
+    pub rows: u64,
+    /// How many of them by type: of JSON `text`, `number`, `bool`, `nested`; of Parquet the Arrow type.
+    pub types: BTreeMap<String, u64>,
 }
 
 /// What one file gave.
@@ -38,8 +47,14 @@ pub struct FileReport {
     pub rejected: u64,
     /// The first of them, with place and reason.
     pub bad_records: Vec<BadRecord>,
+    /// Bytes of text that they keep.
+    pub(super) kept_text: usize,
     /// Values of another type than declared, by column: they became NULL.
     pub conflicts: BTreeMap<String, u64>,
+    /// Wanted columns that a Parquet file does not have at all.
+    pub absent: Vec<String>,
+    /// What it has of each declared column, where a pass asked for it.
+    pub seen: BTreeMap<String, ColumnSeen>,
     /// Oldest event time seen, microseconds.
     pub oldest: Option<i64>,
     /// Newest event time seen, microseconds.
@@ -65,7 +80,10 @@ impl FileReport {
             in_window: 0,
             rejected: 0,
             bad_records: Vec::new(),
+            kept_text: 0,
             conflicts: BTreeMap::new(),
+            absent: Vec::new(),
+            seen: BTreeMap::new(),
             oldest: None,
             newest: None,
             last: None,
@@ -86,12 +104,26 @@ impl FileReport {
         self.rejected += 1;
         bad.near = self.last;
         if self.bad_records.len() < KEPT_RECORDS {
+            self.kept_text += bad.kept_bytes();
+            if self.kept_text > KEPT_FILE_TEXT {
+                self.kept_text -= bad.kept_bytes();
+                bad.forget();
+            }
             self.bad_records.push(bad);
         }
     }
 
     pub(super) fn conflict(&mut self, column: &str, count: u64) {
         *self.conflicts.entry(column.to_owned()).or_default() += count;
+    }
+
+    pub(super) fn saw_column(&mut self, column: &str, kind: impl Fn() -> String, rows: u64) {
+        if rows == 0 {
+            return;
+        }
+        let seen = self.seen.entry(column.to_owned()).or_default();
+        seen.rows += rows;
+        *seen.types.entry(kind()).or_default() += rows;
     }
 
     pub(super) fn lose(&mut self, reason: String) {
@@ -117,6 +149,23 @@ impl FileReport {
 pub struct ScanReport {
     /// One report per file, in order of their paths.
     pub files: Vec<FileReport>,
+    /// Bytes of text that their bad records keep.
+    kept_text: usize,
+}
+
+impl ScanReport {
+    /// Adds the next file. When many files are bad, the text of the later bad records is let go, in order of the files,
+    /// so that the same lake always keeps the same.
+    pub fn add(&mut self, mut file: FileReport) {
+        for bad in &mut file.bad_records {
+            self.kept_text += bad.kept_bytes();
+            if self.kept_text > KEPT_TEXT {
+                self.kept_text -= bad.kept_bytes();
+                bad.forget();
+            }
+        }
+        self.files.push(file);
+    }
 }
 
 /// Where a pass leaves its report.

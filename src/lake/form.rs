@@ -36,6 +36,17 @@ pub enum ColumnType {
 }
 
 impl ColumnType {
+    /// The word for it, as forms write it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Text => "text",
+            Self::Int => "int",
+            Self::Float => "float",
+            Self::Bool => "bool",
+            Self::Json => "json",
+        }
+    }
+
     /// The Arrow type of the column.
     pub fn arrow(self) -> DataType {
         match self {

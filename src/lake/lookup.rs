@@ -4,7 +4,6 @@
 
 use std::collections::BTreeMap;
 use std::io::{Cursor, Read};
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -21,8 +20,9 @@ use tokio::sync::OnceCell;
 use super::config::{Compression, Format, LakeFile, TableConfig};
 use super::form::ColumnSpec;
 use super::ndjson::decompress;
+use crate::credentials::Credentials;
 use crate::error::{Error, Result};
-use crate::store::Location;
+use crate::store::{Address, Location};
 
 /// One lookup of a lake.
 #[derive(Debug)]
@@ -32,7 +32,8 @@ pub struct Lookup {
     format: Format,
     compression: Option<Compression>,
     /// A file or a folder.
-    path: PathBuf,
+    address: Address,
+    credentials: Option<Credentials>,
     types: BTreeMap<String, DataType>,
     loaded: OnceCell<Arc<LookupRows>>,
 }
@@ -52,6 +53,7 @@ impl Lookup {
         let not_for_lookups = [
             ("form", config.form.is_some()),
             ("layout", config.layout.is_some()),
+            ("complete", config.complete.is_some()),
             ("slack", config.slack.is_some()),
             ("settle", config.settle.is_some()),
             ("late", config.late.is_some()),
@@ -63,7 +65,7 @@ impl Lookup {
             return Err(wrong(format!("`{key}` has no meaning for a lookup"))
                 .hint("`time: none` makes it a lookup: read whole, not by time"));
         }
-        let path = lake.local_path(&config.location)?;
+        let address = lake.address(&config.location)?;
         let mut types = BTreeMap::new();
         for (column, spec) in config.schema.iter().flatten() {
             let ColumnSpec::Type(column_type) = spec else {
@@ -77,7 +79,8 @@ impl Lookup {
             name: name.to_owned(),
             format: config.format,
             compression: config.compression,
-            path,
+            address,
+            credentials: config.credentials.clone(),
             types,
             loaded: OnceCell::new(),
         })
@@ -101,8 +104,8 @@ impl Lookup {
                 };
                 let compression = self.compression.unwrap_or_else(|| Compression::of(file));
                 let mut bytes = Vec::new();
-                let opened = location.open(file).await?;
-                decompress(compression, opened)
+                let stored = location.read(file).await?;
+                decompress(compression, Cursor::new(stored))
                     .and_then(|mut reader| reader.read_to_end(&mut bytes))
                     .map_err(|error| wrong(format!("cannot read it: {error}")))?;
                 hasher.update(&bytes);
@@ -116,7 +119,7 @@ impl Lookup {
             let Some(first) = batches.first() else {
                 return Err(
                     Error::configuration(format!("lookup `{}` has no file", self.name))
-                        .in_file(&self.path),
+                        .in_file(self.address.shown()),
                 );
             };
             let rows = concat_batches(&first.schema(), &batches).map_err(|error| {
@@ -132,30 +135,31 @@ impl Lookup {
 
     /// Its files, in order.
     async fn files(&self) -> Result<(Location, Vec<String>)> {
-        if self.path.is_dir() {
-            let location = Location::local(&self.path)?;
+        let credentials = self.credentials.as_ref();
+        let is_folder = match &self.address {
+            Address::Local(path) => path.is_dir(),
+            // A bucket has no folders: the name says what it is.
+            Address::Bucket { prefix, .. } => !self.format.takes(prefix),
+        };
+        if is_folder {
+            let location = Location::open(&self.address, credentials)?;
             let objects = location.list_all("").await?.into_iter();
             let taken = objects.filter(|object| self.format.takes(&object.path));
             let mut files: Vec<String> = taken.map(|object| object.path).collect();
             files.sort();
             return Ok((location, files));
         }
-        let name = self
-            .path
-            .file_name()
-            .map(|name| name.to_string_lossy().into_owned());
-        match (self.path.is_file(), name) {
-            (true, Some(name)) => {
-                let folder = self
-                    .path
-                    .parent()
-                    .filter(|folder| !folder.as_os_str().is_empty());
-                let location = Location::local(folder.unwrap_or(Path::new(".")))?;
-                Ok((location, vec![name]))
+        let is_file = match &self.address {
+            Address::Local(path) => path.is_file(),
+            Address::Bucket { .. } => true,
+        };
+        match self.address.split_last() {
+            Some((folder, name)) if is_file => {
+                Ok((Location::open(&folder, credentials)?, vec![name]))
             }
             _ => Err(
                 Error::configuration(format!("lookup `{}` does not exist", self.name))
-                    .in_file(&self.path)
+                    .in_file(self.address.shown())
                     .hint("its `location` is a file, or a folder, relative to the lake file"),
             ),
         }

@@ -6,7 +6,10 @@
 pub mod columns;
 pub mod config;
 pub mod consumer;
+mod convert;
 pub mod decoded;
+mod elements;
+pub mod encoding;
 pub mod exec;
 pub mod file_report;
 pub mod fixture;
@@ -26,7 +29,7 @@ pub mod view;
 
 pub use config::LakeFile;
 pub use exec::LakeScanExec;
-pub use file_report::{FileReport, Progress, ScanReport, SharedReport};
+pub use file_report::{ColumnSeen, FileReport, Progress, ScanReport, SharedReport};
 pub use form::{ColumnType, Form};
 pub use lookup::Lookup;
 pub use provider::WindowedTable;

@@ -1,28 +1,34 @@
-//! NDJSON files: plain, gzip with several members, zstd with several frames. A broken line goes to quarantine with its
-//! place and costs nothing else.
+//! NDJSON files, and files that are one JSON array: plain, gzip with several members, zstd with several frames; in UTF-8,
+//! or in UTF-16 with a byte order mark. A broken line or element goes to quarantine with its place and costs nothing else.
 //!
 //! Blocking; runs on a thread of its own. Knows nothing of queries.
 
 use std::io::{self, BufReader, Read};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::columns::Columns;
 use super::config::Compression;
 use super::decoded::{BLOCK_ROWS, Block, DecodePlan, NEVER, Record, content_identity, identity};
+use super::encoding::decode;
 use super::file_report::{FileReport, Progress};
 use super::lines::Lines;
 use super::quarantine::BadRecord;
-use super::row::{Row, RowShape};
+use super::row::{Row, RowShape, Slot};
 use super::table::DataFile;
 
 /// How often the counters for the terminal are told of rows.
 const PROGRESS_ROWS: u64 = 1024;
 
+/// Text of a block after which it is handed on, however few its rows are: a file of long lines must not fill the memory.
+const BLOCK_BYTES: usize = 8 * 1024 * 1024;
+
 /// Counts the bytes that are read, as they lie on disk.
 struct Counted<R> {
     reader: R,
     progress: Arc<Progress>,
+    /// Of this file.
+    own: Arc<AtomicU64>,
 }
 
 impl<R: Read> Read for Counted<R> {
@@ -31,6 +37,7 @@ impl<R: Read> Read for Counted<R> {
         self.progress
             .bytes
             .fetch_add(read as u64, Ordering::Relaxed);
+        self.own.fetch_add(read as u64, Ordering::Relaxed);
         Ok(read)
     }
 }
@@ -62,15 +69,19 @@ pub fn read(
         // Nothing is no broken gzip.
         return;
     }
+    let bytes_read = Arc::new(AtomicU64::new(0));
     let counted = Counted {
-        reader,
+        // A file that grows is read as far as the listing, and so the ledger, knows it; the rest makes the tile stale.
+        reader: reader.take(file.object.size),
         progress: Arc::clone(progress),
+        own: Arc::clone(&bytes_read),
     };
     let by_name = Compression::of(&file.object.path);
-    let reader = match decompress(plan.table.compression.unwrap_or(by_name), counted) {
-        Ok(reader) => reader,
+    let compression = plan.table.compression.unwrap_or(by_name);
+    let (reader, encoding) = match decompress(compression, counted).and_then(decode) {
+        Ok(decoded) => decoded,
         Err(error) => {
-            report.lost = Some(format!("cannot decompress: {error}"));
+            report.lost = Some(format!("after 0 records: {error}"));
             return;
         }
     };
@@ -79,7 +90,7 @@ pub fn read(
     let mut row = shape.row();
     let mut columns = Columns::new(&shape);
     let mut pending = Pending::default();
-    let mut lines = Lines::new(reader);
+    let mut lines = Lines::new(reader, encoding);
     let mut wanted = true;
     while wanted {
         let line = match lines.next_line() {
@@ -108,6 +119,7 @@ pub fn read(
                     if plan.wants(micros) {
                         report.in_window += u64::from(plan.focuses(micros));
                         columns.push(&row);
+                        pending.bytes += row.text.len();
                         pending.times.push(micros);
                         pending.rows.push(line.number.cast_signed());
                         pending.ids.push(record_identity(plan, &row, micros, bytes));
@@ -124,39 +136,62 @@ pub fn read(
                 }
             }
             Some((reason, detail)) => {
-                let mut bad = BadRecord::line(
-                    &file.object.path,
-                    line.number,
-                    line.offset,
-                    reason,
-                    detail,
-                    bytes,
-                );
-                bad.length = line.too_long.unwrap_or(bad.length);
+                let (number, offset) = (line.number, line.offset);
+                let path = &file.object.path;
+                let mut bad = BadRecord::line(path, number, offset, reason, detail, bytes);
+                bad.length = line.length;
                 report.reject(bad);
             }
         }
-        if pending.times.len() >= BLOCK_ROWS {
+        if pending.times.len() >= BLOCK_ROWS || pending.bytes >= BLOCK_BYTES {
             wanted = sink(pending.take(&mut columns), report);
         }
     }
     if wanted && !pending.times.is_empty() {
         sink(pending.take(&mut columns), report);
     }
+    if lines.is_cut_off() {
+        report.lose("its JSON array is not closed: the end of the file is missing".to_owned());
+    }
+    if wanted {
+        told_of_shrinking(file, bytes_read.load(Ordering::Relaxed), report);
+    }
     let untold = report.rows % PROGRESS_ROWS;
     progress.rows.fetch_add(untold, Ordering::Relaxed);
-    for (slot, count) in columns
-        .conflicts
-        .iter()
-        .enumerate()
-        .filter(|(_, count)| **count > 0)
-    {
-        report.conflict(&form.columns[plan.form_columns[slot]].name, *count);
+    tell_of_columns(plan, &columns, report);
+}
+
+/// What the columns have seen: values that did not fit, and, where it is asked, which values there were.
+fn tell_of_columns(plan: &DecodePlan, columns: &Columns, report: &mut FileReport) {
+    let form = &plan.table.form;
+    for (slot, count) in (0..).zip(&columns.conflicts) {
+        if *count > 0 {
+            report.conflict(&form.columns[plan.form_columns[slot]].name, *count);
+        }
+    }
+    if plan.profile {
+        for (column, kinds) in plan.form_columns.iter().zip(&columns.kinds) {
+            for (kind, rows) in Slot::KINDS.iter().zip(kinds) {
+                let name = &form.columns[*column].name;
+                report.saw_column(name, || (*kind).to_owned(), *rows);
+            }
+        }
+    }
+}
+
+/// A file that is shorter than the listing said was written anew: what was read of it may be half of this and half of that.
+fn told_of_shrinking(file: &DataFile, bytes_read: u64, report: &mut FileReport) {
+    let size = file.object.size;
+    if report.lost.is_none() && bytes_read < size {
+        report.lose(format!(
+            "it shrank while it was read: {bytes_read} of {size} bytes were there"
+        ));
     }
 }
 
 #[derive(Default)]
 struct Pending {
+    bytes: usize,
     times: Vec<i64>,
     rows: Vec<i64>,
     ids: Vec<u128>,
@@ -164,6 +199,7 @@ struct Pending {
 
 impl Pending {
     fn take(&mut self, columns: &mut Columns) -> Block {
+        self.bytes = 0;
         Block {
             columns: columns.finish(),
             times: std::mem::take(&mut self.times),

@@ -12,29 +12,25 @@ use datafusion::parquet::errors::{ParquetError, Result};
 use datafusion::parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader};
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use object_store::path::Path;
-use object_store::{ObjectStore, ObjectStoreExt};
 
-use crate::store::{Object, object_path};
+use crate::store::{Location, Object};
 
 /// The end of a file that is fetched first, in the hope that it holds the whole footer.
 const FOOTER_HINT: usize = 64 * 1024;
 
-/// One object of a store.
+/// One object of a location.
 #[derive(Debug, Clone)]
 pub struct ObjectReader {
-    store: Arc<dyn ObjectStore>,
-    path: Path,
-    size: u64,
+    location: Location,
+    object: Object,
 }
 
 impl ObjectReader {
     /// A reader of an object as a listing saw it.
-    pub fn new(store: Arc<dyn ObjectStore>, object: &Object) -> Self {
+    pub fn new(location: &Location, object: &Object) -> Self {
         Self {
-            store,
-            path: object_path(&object.path),
-            size: object.size,
+            location: location.clone(),
+            object: object.clone(),
         }
     }
 }
@@ -46,20 +42,18 @@ fn external(error: object_store::Error) -> ParquetError {
 impl AsyncFileReader for ObjectReader {
     fn get_bytes(&mut self, range: Range<u64>) -> BoxFuture<'_, Result<Bytes>> {
         async move {
-            self.store
-                .get_range(&self.path, range)
-                .await
-                .map_err(external)
+            let mut bytes = self.get_byte_ranges(vec![range]).await?;
+            bytes
+                .pop()
+                .ok_or_else(|| ParquetError::EOF("no bytes came".to_owned()))
         }
         .boxed()
     }
 
     fn get_byte_ranges(&mut self, ranges: Vec<Range<u64>>) -> BoxFuture<'_, Result<Vec<Bytes>>> {
         async move {
-            self.store
-                .get_ranges(&self.path, &ranges)
-                .await
-                .map_err(external)
+            let fetched = self.location.ranges(&self.object, &ranges).await;
+            fetched.map_err(external)
         }
         .boxed()
     }
@@ -69,7 +63,7 @@ impl AsyncFileReader for ObjectReader {
         _: Option<&'a ArrowReaderOptions>,
     ) -> BoxFuture<'a, Result<Arc<ParquetMetaData>>> {
         async move {
-            let size = self.size;
+            let size = self.object.size;
             let reader = ParquetMetaDataReader::new().with_prefetch_hint(Some(FOOTER_HINT));
             Ok(Arc::new(reader.load_and_finish(self, size).await?))
         }

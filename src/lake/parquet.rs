@@ -4,36 +4,35 @@
 //! Blocking; runs on a thread of its own. Knows nothing of queries.
 
 use std::collections::BTreeSet;
+use std::ops::Range;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use chrono::{DateTime, TimeZone};
 use chrono_tz::Tz;
 use datafusion::arrow::array::{
-    Array, ArrayRef, AsArray, BooleanArray, Int64Array, RecordBatch, new_null_array,
+    Array, ArrayRef, AsArray, BooleanArray, RecordBatch, new_null_array,
 };
 use datafusion::arrow::compute::kernels::zip::zip;
-use datafusion::arrow::compute::{can_cast_types, cast, is_not_null};
-use datafusion::arrow::datatypes::{
-    DataType, Float64Type, Int64Type, TimeUnit, TimestampMicrosecondType,
-};
+use datafusion::arrow::compute::{cast, is_not_null};
+use datafusion::arrow::datatypes::{DataType, Int64Type, TimeUnit, TimestampMicrosecondType};
 use datafusion::parquet::arrow::ProjectionMask;
 use datafusion::parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
 use datafusion::parquet::arrow::async_reader::ParquetRecordBatchStreamBuilder;
-use datafusion::parquet::file::metadata::RowGroupMetaData;
+use datafusion::parquet::file::metadata::{ColumnChunkMetaData, RowGroupMetaData};
 use datafusion::parquet::file::statistics::Statistics;
 use futures::StreamExt;
 use tokio::runtime::Handle;
 
-use super::columns::{boolean, whole};
 use super::consumer::filter_block;
+use super::convert::convert;
 use super::decoded::{BLOCK_ROWS, Block, DecodePlan, NEVER, Record, content_identity, identity};
 use super::file_report::{FileReport, Progress};
-use super::form::ColumnType;
+use super::form::{ColumnType, FormColumn};
 use super::object_reader::ObjectReader;
 use super::quarantine::BadRecord;
 use super::table::DataFile;
-use crate::functions::parse_int;
 
 /// A day in microseconds.
 const DAY: i64 = 86_400_000_000;
@@ -47,11 +46,11 @@ pub fn read(
     report: &mut FileReport,
     sink: &mut dyn FnMut(Block, &mut FileReport) -> bool,
 ) {
-    let mut reader = ObjectReader::new(plan.table.location.object_store(), &file.object);
-    let metadata = runtime.block_on(ArrowReaderMetadata::load_async(
-        &mut reader,
-        ArrowReaderOptions::default(),
-    ));
+    let mut reader = ObjectReader::new(&plan.table.location, &file.object);
+    let metadata = caught(|| {
+        let loading = ArrowReaderMetadata::load_async(&mut reader, ArrowReaderOptions::default());
+        runtime.block_on(loading).map_err(|error| error.to_string())
+    });
     let metadata = match metadata {
         Ok(metadata) => metadata,
         Err(error) => {
@@ -60,7 +59,20 @@ pub fn read(
         }
     };
     let leaves = leaves(plan, &metadata);
-    let wanted_leaves: BTreeSet<usize> = leaves.iter().flatten().copied().collect();
+    let nested = nested_leaves(plan, &metadata, &leaves);
+    for (index, column) in plan.form_columns.iter().enumerate() {
+        if leaves[index].is_empty() && nested[index].is_empty() {
+            report
+                .absent
+                .push(plan.table.form.columns[*column].name.clone());
+        }
+    }
+    let wanted_leaves: BTreeSet<usize> = leaves
+        .iter()
+        .flatten()
+        .chain(nested.iter().flatten())
+        .copied()
+        .collect();
     let mask = ProjectionMask::leaves(metadata.parquet_schema(), wanted_leaves.iter().copied());
     let mut first_row = 0_i64;
     for (index, group) in metadata.metadata().row_groups().iter().enumerate() {
@@ -79,6 +91,7 @@ pub fn read(
             .bytes
             .fetch_add(bytes.unsigned_abs(), Ordering::Relaxed);
         report.bytes += bytes.unsigned_abs();
+        let mut row = start;
         let stream =
             ParquetRecordBatchStreamBuilder::new_with_metadata(reader.clone(), metadata.clone())
                 .with_projection(mask.clone())
@@ -88,32 +101,73 @@ pub fn read(
         let mut stream = match stream {
             Ok(stream) => stream,
             Err(error) => {
-                report.lose(format!("row group {index}: {error}"));
+                lose_group(report, index, group, row..first_row, &error.to_string());
                 continue;
             }
         };
-        let mut row = start;
-        while let Some(batch) = runtime.block_on(stream.next()) {
-            let block = match batch.map_err(|e| e.to_string()).and_then(|batch| {
+        loop {
+            let batch = caught(|| {
+                let batch = runtime.block_on(stream.next()).transpose();
+                batch.map_err(|error| error.to_string())
+            });
+            let block = batch.and_then(|batch| {
+                let Some(batch) = batch else { return Ok(None) };
                 let rows = batch.num_rows() as i64;
                 progress
                     .rows
                     .fetch_add(rows.unsigned_abs(), Ordering::Relaxed);
                 let block = block(plan, file, &batch, row, report).map_err(|e| e.to_string())?;
                 row += rows;
-                Ok(block)
-            }) {
-                Ok(block) => block,
+                Ok(Some(block))
+            });
+            match block {
+                Ok(None) => break,
+                Ok(Some(block)) => {
+                    if !block.times.is_empty() && !sink(block, report) {
+                        return;
+                    }
+                }
                 Err(error) => {
-                    report.lose(format!("row group {index}: {error}"));
+                    lose_group(report, index, group, row..first_row, &error);
                     break;
                 }
-            };
-            if !block.times.is_empty() && !sink(block, report) {
-                return;
             }
         }
     }
+}
+
+/// What the work gives. The decoders panic on some broken pages; that must cost the row group, not the file.
+fn caught<T>(work: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
+    // What it worked on is given up with it.
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
+        let text = panic.downcast_ref::<String>().map(String::as_str);
+        let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
+        Err(format!(
+            "the decoder crashed: {}",
+            text.unwrap_or("without a word")
+        ))
+    })
+}
+
+/// Notes that the rest of a row group could not be read: which rows these are, and where the group lies in the file.
+fn lose_group(
+    report: &mut FileReport,
+    index: usize,
+    group: &RowGroupMetaData,
+    rows: Range<i64>,
+    error: &str,
+) {
+    let places = group.columns().iter().map(ColumnChunkMetaData::byte_range);
+    let start = places.clone().map(|(start, _)| start).min().unwrap_or(0);
+    let end = places
+        .map(|(start, length)| start + length)
+        .max()
+        .unwrap_or(0);
+    report.lose(format!(
+        "row group {index} (rows {} to {}, bytes {start} to {end}): {error}",
+        rows.start + 1,
+        rows.end
+    ));
 }
 
 /// For each wanted column of the form the file's leaves that hold it, in order of its paths: each the one spelled as the
@@ -131,6 +185,38 @@ fn leaves(plan: &DecodePlan, metadata: &ArrowReaderMetadata) -> Vec<Vec<usize>> 
         .map(|column| {
             let paths = &plan.table.form.columns[*column].paths;
             paths.iter().filter_map(leaf).collect()
+        })
+        .collect()
+}
+
+/// The leaves below wanted columns that the file has as structs, lists or maps: all of them where the form wants JSON,
+/// else one, so that the values that do not fit are counted.
+fn nested_leaves(
+    plan: &DecodePlan,
+    metadata: &ArrowReaderMetadata,
+    leaves: &[Vec<usize>],
+) -> Vec<Vec<usize>> {
+    let schema = metadata.parquet_schema();
+    let below = |column: &FormColumn| -> Vec<usize> {
+        let parents = column.paths.iter().map(|path| path.to_lowercase() + ".");
+        let parents: Vec<_> = parents.collect();
+        let below = (0..schema.num_columns()).filter(|leaf| {
+            let path = schema.column(*leaf).path().string().to_lowercase();
+            parents.iter().any(|parent| path.starts_with(parent))
+        });
+        let is_json = column.column_type == ColumnType::Json;
+        below.take(if is_json { usize::MAX } else { 1 }).collect()
+    };
+    plan.form_columns
+        .iter()
+        .zip(leaves)
+        .map(|(column, exact)| {
+            if exact.is_empty() {
+                below(&plan.table.form.columns[*column])
+            } else {
+                // A column that has a scalar needs no other.
+                Vec::new()
+            }
         })
         .collect()
 }
@@ -262,6 +348,11 @@ fn block(
         let column = &form.columns[*column];
         let (mut first, mut merged) = (None, None::<ArrayRef>);
         for array in column.paths.iter().filter_map(|path| array_at(batch, path)) {
+            if plan.profile {
+                let present = array.len() - array.logical_null_count();
+                let kind = array.data_type();
+                report.saw_column(&column.name, || kind.to_string(), present as u64);
+            }
             let (values, conflicts) = convert(&array, column.column_type)?;
             // A struct where a scalar should be, when another path has the scalar, is none.
             let is_parent = array.data_type().is_nested() && column.paths.len() > 1;
@@ -435,78 +526,4 @@ fn timestamps(array: &ArrayRef, zone: Tz) -> datafusion::error::Result<Vec<Optio
     };
     let micros = micros.as_primitive::<TimestampMicrosecondType>().iter();
     Ok(micros.map(|micros| micros.and_then(local)).collect())
-}
-
-fn each_text<T>(
-    array: &ArrayRef,
-    read: fn(&str) -> Option<T>,
-) -> datafusion::error::Result<impl Iterator<Item = Option<T>>> {
-    let texts = cast(array, &DataType::Utf8View)?;
-    let texts: Vec<_> = texts
-        .as_string_view()
-        .iter()
-        .map(|text| text.and_then(read))
-        .collect();
-    Ok(texts.into_iter())
-}
-
-/// A column as its declared type, and how many values did not fit and became NULL.
-fn convert(
-    array: &ArrayRef,
-    column_type: ColumnType,
-) -> datafusion::error::Result<(ArrayRef, u64)> {
-    let array = match array.data_type() {
-        DataType::Dictionary(_, values) => &cast(array, values)?,
-        _ => array,
-    };
-    let is_text = matches!(
-        array.data_type(),
-        DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View
-    );
-    let nested = array.data_type().is_nested();
-    let converted: ArrayRef = match column_type {
-        _ if nested => new_null_array(&column_type.arrow(), array.len()),
-        ColumnType::Text | ColumnType::Json => cast(array, &DataType::Utf8View)?,
-        ColumnType::Int if is_text => {
-            Arc::new(each_text(array, parse_int)?.collect::<Int64Array>())
-        }
-        ColumnType::Bool if is_text => {
-            Arc::new(each_text(array, boolean)?.collect::<BooleanArray>())
-        }
-        ColumnType::Int if array.data_type().is_floating() || array.data_type().is_decimal() => {
-            let floats = cast(array, &DataType::Float64)?;
-            let floats = floats.as_primitive::<Float64Type>().iter();
-            Arc::new(
-                floats
-                    .map(|value| value.and_then(whole))
-                    .collect::<Int64Array>(),
-            )
-        }
-        ColumnType::Bool if array.data_type().is_numeric() => {
-            let numbers = cast(array, &DataType::Float64)?;
-            let numbers = numbers.as_primitive::<Float64Type>().iter();
-            let flag = |value| match value {
-                Some(0.0) => Some(false),
-                Some(1.0) => Some(true),
-                _ => None,
-            };
-            Arc::new(numbers.map(flag).collect::<BooleanArray>())
-        }
-        other if can_cast_types(array.data_type(), &other.arrow()) => cast(array, &other.arrow())?,
-        other => new_null_array(&other.arrow(), array.len()),
-    };
-    let empty = if is_text && !matches!(column_type, ColumnType::Text | ColumnType::Json) {
-        let texts = cast(array, &DataType::Utf8View)?;
-        texts
-            .as_string_view()
-            .iter()
-            .filter(|text| *text == Some(""))
-            .count()
-    } else {
-        0
-    };
-    let conflicts = converted
-        .logical_null_count()
-        .saturating_sub(array.logical_null_count() + empty);
-    Ok((converted, conflicts as u64))
 }

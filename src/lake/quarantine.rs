@@ -9,12 +9,17 @@ pub const KEPT_BYTES: usize = 64 * 1024;
 /// Bad records kept per file; all are counted.
 pub const KEPT_RECORDS: usize = 10_000;
 
+/// Text kept of the bad records of one file; of later ones the place, the reason and the length.
+pub const KEPT_FILE_TEXT: usize = 8 * 1024 * 1024;
+/// Text kept of the bad records of one pass over a table.
+pub const KEPT_TEXT: usize = 64 * 1024 * 1024;
+
 /// One record that could not be read.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct BadRecord {
     /// The file, relative to its table's location.
     pub file: String,
-    /// Line in NDJSON, row in Parquet; 1-based.
+    /// Line in NDJSON, element in a JSON array, row in Parquet; 1-based.
     pub line: u64,
     /// Offset of its first byte in the (decompressed) file; 0 for Parquet.
     pub offset: u64,
@@ -27,7 +32,7 @@ pub struct BadRecord {
     /// Time of the good record before it, microseconds: when it probably happened.
     #[serde(skip)]
     pub near: Option<i64>,
-    /// The record's text, where it is UTF-8; its first 64 KiB.
+    /// The record's text, where it is text; its first 64 KiB. Absent where a file has too much of it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub text: Option<String>,
     /// The record's bytes in base64, where they are not UTF-8; the first 64 KiB.
@@ -36,6 +41,18 @@ pub struct BadRecord {
 }
 
 impl BadRecord {
+    /// Bytes of text it keeps.
+    pub(super) fn kept_bytes(&self) -> usize {
+        let kept = [&self.text, &self.base64].into_iter().flatten();
+        kept.map(String::len).sum()
+    }
+
+    /// Keeps place, reason and length only.
+    pub(super) fn forget(&mut self) {
+        self.text = None;
+        self.base64 = None;
+    }
+
     /// A record of a bad line.
     pub fn line(
         file: &str,

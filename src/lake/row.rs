@@ -46,6 +46,22 @@ pub(super) enum Slot {
     Conflict,
 }
 
+impl Slot {
+    /// The kinds of values, as a report of drift names them.
+    pub(super) const KINDS: [&'static str; 4] = ["text", "number", "bool", "nested"];
+
+    /// Which of [`Slot::KINDS`] a value is; `None` for no value. The JSON of a column that takes any is text.
+    pub(super) fn kind(self) -> Option<usize> {
+        match self {
+            Self::Missing | Self::Null => None,
+            Self::Text(..) => Some(0),
+            Self::Number(..) => Some(1),
+            Self::Bool(_) => Some(2),
+            Self::Conflict => Some(3),
+        }
+    }
+}
+
 /// Scratch space for one line.
 #[derive(Debug)]
 pub struct Row {

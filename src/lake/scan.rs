@@ -128,7 +128,7 @@ impl State {
             .map_err(|e| DataFusionError::External(Box::new(e)))?;
         self.pass.progress.files.fetch_add(1, Ordering::Relaxed);
         let mut report = self.report.lock().unwrap_or_else(PoisonError::into_inner);
-        report.files.push(file);
+        report.add(file);
         Ok(())
     }
 }
@@ -148,7 +148,7 @@ fn start(
             Format::Parquet => None,
             // Tables of events are never CSV; `Lake::open` says so.
             Format::Ndjson | Format::Csv => {
-                match pass.plan.table.location.open(&file.object.path).await {
+                match pass.plan.table.location.open_object(&file.object).await {
                     Ok(reader) => Some(reader),
                     Err(error) => {
                         report.lost = Some(error.message().to_owned());

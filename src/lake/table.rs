@@ -2,12 +2,13 @@
 //!
 //! Lists; reading the files is [`super::scan`]'s business.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use chrono::Duration;
 use chrono_tz::Tz;
 use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
+use futures::{FutureExt, StreamExt, TryStreamExt};
 use tokio::sync::Mutex;
 
 use super::config::{Compression, Format, TableConfig};
@@ -25,7 +26,7 @@ pub const RECORD_ID: &str = "record_id";
 pub const TABLE_COLUMN: &str = "_table";
 /// The file a row comes from, relative to the table's location.
 pub const FILE_COLUMN: &str = "_file";
-/// The line (NDJSON) or row (Parquet) in that file, 1-based.
+/// The line (NDJSON), element (JSON array) or row (Parquet) in that file, 1-based.
 pub const ROW_COLUMN: &str = "_row";
 
 /// One file of a table.
@@ -48,7 +49,29 @@ pub struct Listing {
     pub folders_pruned: usize,
     /// Files that were seen and not taken, because their time is outside the window.
     pub files_pruned: usize,
+    /// Files that were seen and not taken, because nothing says yet that their folder is complete.
+    pub files_waiting: usize,
 }
+
+/// A prefix that is to be listed.
+#[derive(Debug, Default)]
+struct Prefix {
+    path: String,
+    /// The segment of the layout that says what is below.
+    depth: usize,
+    values: PathValues,
+}
+
+/// What stands below a prefix and fits the layout.
+enum Entries {
+    /// However deep: the layout ends with `**`.
+    All(Vec<Object>),
+    Files(Vec<(Object, PathValues)>),
+    Folders(Vec<Prefix>),
+}
+
+/// Requests for lists under way at a time, of one table.
+const LISTS_AT_ONCE: usize = 16;
 
 /// What a column of a table's schema is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -92,6 +115,8 @@ pub struct Table {
     pub zone: Tz,
     /// Above this share of bad lines, and more than 100 of them, results are partial.
     pub max_bad_ratio: f64,
+    /// The name of the file that says that a folder, with all below it, is complete.
+    complete: Option<String>,
     layout: Layout,
     schema: SchemaRef,
     listings: Mutex<HashMap<Option<Window>, Arc<Listing>>>,
@@ -114,6 +139,15 @@ impl Table {
         };
         let zone = config.timezone.as_deref().unwrap_or("UTC");
         let schema = schema(&form, &layout).map_err(&wrong)?;
+        if config
+            .complete
+            .as_deref()
+            .is_some_and(|name| name.is_empty() || name.contains('/'))
+        {
+            return Err(wrong(
+                "`complete` is the name of a file, such as _SUCCESS".to_owned(),
+            ));
+        }
         Ok(Self {
             name: name.to_owned(),
             format: config.format,
@@ -129,6 +163,7 @@ impl Table {
                     .hint("an IANA name such as Europe/Berlin")
             })?,
             max_bad_ratio: config.max_bad_ratio.unwrap_or(0.01),
+            complete: config.complete.clone(),
             form,
             layout,
             schema,
@@ -193,50 +228,103 @@ impl Table {
             }
             _ => true,
         };
-        let mut open = vec![(String::new(), 0, PathValues::default())];
-        while let Some((prefix, depth, values)) = open.pop() {
-            let below = |name: &str| {
-                if prefix.is_empty() {
-                    name.to_owned()
-                } else {
-                    format!("{prefix}/{name}")
-                }
-            };
-            let (regex, captures) = match &self.layout.segments()[depth] {
-                Segment::Rest => {
-                    for object in self.location.list_all(&prefix).await? {
-                        self.take(&mut listing, object, &values);
+        // Level by level, the prefixes of one level in parallel: on a bucket each is a request.
+        let mut open = vec![Prefix::default()];
+        let mut complete = BTreeSet::new();
+        while !open.is_empty() {
+            // In boxes: the compiler cannot prove a stream of borrowing closures Send.
+            let lists: Vec<_> = open
+                .iter()
+                .map(|prefix| self.entries(prefix).boxed())
+                .collect();
+            let found: Vec<(Entries, Vec<String>)> = futures::stream::iter(lists)
+                .buffered(LISTS_AT_ONCE)
+                .try_collect()
+                .await?;
+            let mut below = Vec::new();
+            for (prefix, (entries, completed)) in open.iter().zip(found) {
+                complete.extend(completed);
+                match entries {
+                    Entries::All(objects) => {
+                        for object in objects {
+                            self.take(&mut listing, object, &prefix.values);
+                        }
                     }
-                    continue;
-                }
-                Segment::Name(regex, captures) => (regex, captures),
-            };
-            let level = self.location.list_level(&prefix).await?;
-            if depth + 1 == self.layout.segments().len() {
-                for object in level.objects {
-                    let name = object.path.rsplit('/').next().unwrap_or_default();
-                    match values.with(regex, captures, name) {
-                        Some(values) if wanted(&values) => self.take(&mut listing, object, &values),
-                        Some(_) => listing.files_pruned += 1,
-                        None => {}
+                    Entries::Files(files) => {
+                        for (object, values) in files {
+                            if wanted(&values) {
+                                self.take(&mut listing, object, &values);
+                            } else {
+                                listing.files_pruned += 1;
+                            }
+                        }
+                    }
+                    Entries::Folders(folders) => {
+                        let (inside, outside): (Vec<_>, Vec<_>) = folders
+                            .into_iter()
+                            .partition(|folder| wanted(&folder.values));
+                        listing.folders_pruned += outside.len();
+                        below.extend(inside);
                     }
                 }
-                continue;
             }
-            for folder in level.folders {
-                match values.with(regex, captures, &folder) {
-                    Some(values) if wanted(&values) => {
-                        open.push((below(&folder), depth + 1, values));
-                    }
-                    Some(_) => listing.folders_pruned += 1,
-                    None => {}
-                }
-            }
+            open = below;
+        }
+        if self.complete.is_some() {
+            let seen = listing.files.len();
+            listing.files.retain(|file| {
+                folders_of(&file.object.path).any(|folder| complete.contains(folder))
+            });
+            listing.files_waiting = seen - listing.files.len();
         }
         listing
             .files
             .sort_by(|a, b| a.object.path.cmp(&b.object.path));
         Ok(listing)
+    }
+
+    /// What stands below a prefix, and the folders that are said to be complete: one LIST.
+    async fn entries(&self, prefix: &Prefix) -> Result<(Entries, Vec<String>)> {
+        let segments = self.layout.segments();
+        let (regex, captures) = match &segments[prefix.depth] {
+            Segment::Rest => {
+                let objects = self.location.list_all(&prefix.path).await?;
+                let completed = objects.iter().filter_map(|object| self.completes(object));
+                let completed = completed.collect();
+                return Ok((Entries::All(objects), completed));
+            }
+            Segment::Name(regex, captures) => (regex, captures),
+        };
+        let level = self.location.list_level(&prefix.path).await?;
+        let completed = level.objects.iter();
+        let completed = completed
+            .filter_map(|object| self.completes(object))
+            .collect();
+        if prefix.depth + 1 == segments.len() {
+            let files = level.objects.into_iter().filter_map(|object| {
+                let name = object.path.rsplit('/').next().unwrap_or_default();
+                let values = prefix.values.with(regex, captures, name)?;
+                Some((object, values))
+            });
+            return Ok((Entries::Files(files.collect()), completed));
+        }
+        let folders = level.folders.iter().filter_map(|name| {
+            Some(Prefix {
+                path: match prefix.path.as_str() {
+                    "" => name.clone(),
+                    above => format!("{above}/{name}"),
+                },
+                depth: prefix.depth + 1,
+                values: prefix.values.with(regex, captures, name)?,
+            })
+        });
+        Ok((Entries::Folders(folders.collect()), completed))
+    }
+
+    /// The folder that an object says is complete.
+    fn completes(&self, object: &Object) -> Option<String> {
+        let (folder, name) = object.path.rsplit_once('/').unwrap_or(("", &object.path));
+        (self.complete.as_deref() == Some(name)).then(|| folder.to_owned())
     }
 
     fn take(&self, listing: &mut Listing, object: Object, values: &PathValues) {
@@ -254,6 +342,12 @@ impl Table {
             });
         }
     }
+}
+
+/// The folder of a file and those above it; the location itself is the empty one.
+fn folders_of(path: &str) -> impl Iterator<Item = &str> {
+    let ends = path.rmatch_indices('/').map(|(end, _)| end);
+    ends.chain(std::iter::once(0)).map(|end| &path[..end])
 }
 
 impl Format {
@@ -278,7 +372,10 @@ impl Format {
 }
 
 fn location(config: &TableConfig, file: &LakeConfigFile) -> Result<Location> {
-    Location::local(&file.local_path(&config.location)?)
+    Location::open(
+        &file.address(&config.location)?,
+        config.credentials.as_ref(),
+    )
 }
 
 fn schema(form: &Form, layout: &Layout) -> Result<SchemaRef, String> {

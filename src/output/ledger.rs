@@ -107,6 +107,12 @@ pub struct ObjectRecord {
     pub oldest_event: Option<DateTime<Utc>>,
     /// Newest event in it.
     pub newest_event: Option<DateTime<Utc>>,
+    /// Values of another type than declared, by column: they were read as NULL.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
+    pub type_conflicts: BTreeMap<String, u64>,
+    /// Columns that hunts read and the file does not have (Parquet only: a line of JSON has what it says).
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub absent: Vec<String>,
     /// Why it, or a part of it, could not be read.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub lost: Option<String>,

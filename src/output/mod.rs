@@ -5,6 +5,7 @@
 
 pub mod alert;
 pub mod findings;
+pub mod lease;
 pub mod ledger;
 pub mod publish;
 pub mod value;

@@ -19,28 +19,28 @@ use lakehunt::time::Window;
 use tempfile::TempDir;
 
 /// A lake of one table `t` in a temporary folder.
-struct OneTable {
-    folder: TempDir,
+pub(crate) struct OneTable {
+    pub(crate) folder: TempDir,
     options: String,
 }
 
-type Failure = Box<dyn std::error::Error>;
+pub(crate) type Failure = Box<dyn std::error::Error>;
 
 impl OneTable {
-    fn new(options: &str) -> Self {
+    pub(crate) fn new(options: &str) -> Self {
         Self {
             folder: TempDir::new().unwrap(),
             options: options.to_owned(),
         }
     }
 
-    fn write(&self, path: &str, bytes: impl AsRef<[u8]>) {
+    pub(crate) fn write(&self, path: &str, bytes: impl AsRef<[u8]>) {
         let path = self.folder.path().join("t").join(path);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, bytes).unwrap();
     }
 
-    async fn session(&self, scope: Option<&str>) -> Result<Session, Failure> {
+    pub(crate) async fn session(&self, scope: Option<&str>) -> Result<Session, Failure> {
         let lake = self.folder.path().join("lake.yaml");
         fs::write(
             &lake,
@@ -55,7 +55,11 @@ impl OneTable {
     }
 
     /// A query's answer as a table, and what the scan said.
-    fn query(&self, scope: Option<&str>, sql: &str) -> Result<(String, ScanReport), Failure> {
+    pub(crate) fn query(
+        &self,
+        scope: Option<&str>,
+        sql: &str,
+    ) -> Result<(String, ScanReport), Failure> {
         tokio::runtime::Runtime::new()?.block_on(async {
             let session = self.session(scope).await?;
             let source = SqlSource {
@@ -68,7 +72,7 @@ impl OneTable {
         })
     }
 
-    fn numbers(&self, sql: &str) -> (Vec<i64>, ScanReport) {
+    pub(crate) fn numbers(&self, sql: &str) -> (Vec<i64>, ScanReport) {
         let (text, report) = self.query(None, sql).unwrap();
         let cells = text
             .split(|c: char| !c.is_ascii_digit())
@@ -77,17 +81,17 @@ impl OneTable {
     }
 }
 
-const INLINE: &str =
+pub(crate) const INLINE: &str =
     "format: ndjson, schema: {at: text, n: int, s: text}, time: [{column: at, format: iso8601}]";
 
-fn line(n: i64) -> String {
+pub(crate) fn line(n: i64) -> String {
     format!(
         "{{\"at\":\"2026-01-01T00:00:{:02}Z\",\"n\":{n},\"s\":\"x\"}}\n",
         n % 60
     )
 }
 
-fn gzip(text: &str) -> Vec<u8> {
+pub(crate) fn gzip(text: &str) -> Vec<u8> {
     let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
     encoder.write_all(text.as_bytes()).unwrap();
     encoder.finish().unwrap()

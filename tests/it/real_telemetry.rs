@@ -429,11 +429,11 @@ fn every_value_fits_its_type() {
     assert!(conflicts.is_empty(), "{conflicts:?}");
 }
 
-/// A broken file costs itself only, and says what was wrong with which line.
+/// Files in an encoding, or a shape, that breaks a naive reader are read as others are.
 #[test]
-fn traps_are_quarantined_and_hurt_nobody() {
+fn traps_are_read_and_hurt_nobody() {
     let Some(folder) = data_folder() else {
-        shared("traps_are_quarantined_and_hurt_nobody");
+        shared("traps_are_read_and_hurt_nobody");
         return;
     };
     let library = Library::load(&content());
@@ -443,21 +443,20 @@ fn traps_are_quarantined_and_hurt_nobody() {
         &[library.get(hunt).unwrap().clone()],
     );
     let traps: BTreeMap<_, _> = run.files().collect();
-    for (name, reasons) in [
-        ("traps/json_array.json", vec!["not_an_object"]),
-        ("traps/utf16le_bom.ndjson", vec!["not_json", "not_utf8"]),
+    let array = std::fs::read(folder.join("traps/json_array.json")).unwrap();
+    let array: Vec<serde_json::Value> = serde_json::from_slice(&array).unwrap();
+    let wide = std::fs::read(folder.join("traps/utf16le_bom.ndjson")).unwrap();
+    let lines = wide.chunks(2).filter(|unit| *unit == b"\n\0").count();
+    for (name, records) in [
+        ("traps/json_array.json", array.len()),
+        ("traps/utf16le_bom.ndjson", lines),
     ] {
-        let bytes = std::fs::read(folder.join(name)).unwrap();
-        let lines = bytes.split(|byte| *byte == b'\n');
-        let lines = lines.filter(|line| !line.is_empty()).count() as u64;
         let report = traps[name];
         assert_eq!(
             (report.rows, report.rejected, &report.lost),
-            (0, lines, &None),
+            (records as u64, 0, &None),
             "{name}"
         );
-        let found: BTreeSet<_> = report.bad_records.iter().map(|bad| bad.reason).collect();
-        assert_eq!(found.into_iter().collect::<Vec<_>>(), reasons, "{name}");
     }
     assert_eq!(traps.len(), 3, "{:?}", traps.keys());
     let [session] = run.rows(hunt) else {

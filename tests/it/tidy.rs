@@ -25,7 +25,7 @@ const ROOMS: &[&[&str]] = &[
     &["lake"],
     &["store"],
     &["functions"],
-    &["hunt", "job", "exceptions"],
+    &["hunt", "job", "exceptions", "credentials"],
     &["sample"],
     &["time"],
     &["error"],

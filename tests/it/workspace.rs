@@ -39,6 +39,16 @@ pub(crate) struct Printed {
 }
 
 impl Printed {
+    /// Runs a command.
+    pub(crate) fn of(command: &mut Command) -> Self {
+        let output = command.output().unwrap();
+        Self {
+            code: output.status.code().unwrap_or(-1),
+            stdout: String::from_utf8(output.stdout).unwrap(),
+            stderr: String::from_utf8(output.stderr).unwrap(),
+        }
+    }
+
     /// The standard output as one JSON document.
     pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.stdout).unwrap_or_else(|error| {
@@ -114,12 +124,7 @@ impl Workspace {
 
     /// Runs the binary in this folder.
     pub(crate) fn run(&self, arguments: &[&str]) -> Printed {
-        let output = self.command(arguments).output().unwrap();
-        Printed {
-            code: output.status.code().unwrap_or(-1),
-            stdout: String::from_utf8(output.stdout).unwrap(),
-            stderr: String::from_utf8(output.stderr).unwrap(),
-        }
+        Printed::of(&mut self.command(arguments))
     }
 
     /// Runs the binary, which must end with 0.
@@ -135,20 +140,7 @@ impl Workspace {
 
     /// The files below a folder by their paths relative to it, with the SHA-256 of their bytes.
     pub(crate) fn hashes(&self, folder: &str) -> BTreeMap<String, String> {
-        let root = self.path(folder);
-        let mut found = Vec::new();
-        list(&root, &mut found);
-        let hash = |path: &PathBuf| {
-            let digest = Sha256::digest(fs::read(path).unwrap());
-            digest.iter().fold(String::new(), |mut text, byte| {
-                let _ = write!(text, "{byte:02x}");
-                text
-            })
-        };
-        found
-            .iter()
-            .map(|path| (relative(path, &root), hash(path)))
-            .collect()
+        hashes_of(&self.path(folder))
     }
 
     /// The hashes of what a run publishes: findings, alerts, quarantine and the ledger.
@@ -228,6 +220,23 @@ impl Workspace {
     }
 }
 
+/// The files below a folder by their paths relative to it, with the SHA-256 of their bytes.
+pub(crate) fn hashes_of(root: &Path) -> BTreeMap<String, String> {
+    let mut found = Vec::new();
+    list(root, &mut found);
+    let hash = |path: &PathBuf| {
+        let digest = Sha256::digest(fs::read(path).unwrap());
+        digest.iter().fold(String::new(), |mut text, byte| {
+            let _ = write!(text, "{byte:02x}");
+            text
+        })
+    };
+    found
+        .iter()
+        .map(|path| (relative(path, root), hash(path)))
+        .collect()
+}
+
 /// The root of the repository.
 pub(crate) fn repository() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -260,7 +269,7 @@ fn relative(path: &Path, root: &Path) -> String {
         .into_owned()
 }
 
-fn copy(from: &Path, to: &Path) {
+pub(crate) fn copy(from: &Path, to: &Path) {
     let mut found = Vec::new();
     list(from, &mut found);
     for path in found {

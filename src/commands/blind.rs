@@ -1,0 +1,81 @@
+//! Which hunts see less than they think: a column that they read is not in all files, or holds values that do not fit.
+//!
+//! Says it, decides nothing: a hunt over a shape of events that drifts still ran over every record.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use datafusion::physical_plan::ExecutionPlan;
+
+use crate::engine::{PlannedHunt, TableScan};
+use crate::lake::LakeScanExec;
+use crate::lake::table::ColumnKind;
+
+/// One sentence for each column of a table that is not what hunts take it for.
+pub(super) fn notes(hunts: &[PlannedHunt], scans: &BTreeMap<String, TableScan>) -> Vec<String> {
+    let mut readers: BTreeMap<(&str, String), BTreeSet<&str>> = BTreeMap::new();
+    for hunt in hunts {
+        let mut read = BTreeSet::new();
+        columns(&hunt.plan, &mut read);
+        for (table, column) in read {
+            if let Some((name, _)) = scans.get_key_value(&table) {
+                let hunts = readers.entry((name, column)).or_default();
+                hunts.insert(&hunt.name);
+            }
+        }
+    }
+    let mut notes = Vec::new();
+    for ((table, column), hunts) in &readers {
+        let files = scans[*table].files.iter().filter(|file| file.rows > 0);
+        let all = files.clone().count();
+        let absent = files.clone().filter(|file| file.absent.contains(column));
+        let absent = absent.count();
+        let misfits: Vec<u64> = files
+            .filter_map(|file| file.conflicts.get(column))
+            .copied()
+            .collect();
+        let hunts = named(hunts);
+        // One that no file has is a sensor that does not write it, not a drift.
+        if absent > 0 && absent < all {
+            notes.push(format!(
+                "{table}: {column}, read by {hunts}, is absent in {absent} of {all} files"
+            ));
+        }
+        if !misfits.is_empty() {
+            notes.push(format!(
+                "{table}: {column}, read by {hunts}, has {} of another type in {} of {all} files",
+                counted(misfits.iter().sum(), "value"),
+                misfits.len()
+            ));
+        }
+    }
+    notes
+}
+
+/// A few by their names, many by their number: columns such as the command line are read by most hunts.
+fn named(hunts: &BTreeSet<&str>) -> String {
+    if hunts.len() > 3 {
+        return counted(hunts.len() as u64, "hunt");
+    }
+    hunts.iter().copied().collect::<Vec<_>>().join(", ")
+}
+
+fn counted(number: u64, what: &str) -> String {
+    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
+}
+
+/// The columns of forms that a plan reads, each with its table.
+fn columns(plan: &Arc<dyn ExecutionPlan>, found: &mut BTreeSet<(String, String)>) {
+    if let Some(scan) = plan.downcast_ref::<LakeScanExec>() {
+        let schema = scan.table.schema();
+        // What cannot be told of a filter has failed the hunt before.
+        for index in scan.consumer.columns(&scan.table).unwrap_or_default() {
+            if let ColumnKind::Form(_) = scan.table.column_kind(index) {
+                found.insert((scan.table.name.clone(), schema.field(index).name().clone()));
+            }
+        }
+    }
+    for child in plan.children() {
+        columns(child, found);
+    }
+}
