@@ -1,5 +1,14 @@
 //! The command line: clap types, help and examples. No behaviour.
 
+mod alerts;
+mod hunts;
+
+pub use alerts::{
+    AlertsArgs, AlertsCommand, AlertsListArgs, AlertsRiskArgs, AlertsShowArgs, OutputArgs,
+    TableFormat,
+};
+pub use hunts::{CoverageFormat, HuntsCommand, NewArgs};
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -12,7 +21,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
     about,
     propagate_version = true,
     disable_help_subcommand = true,
-    after_help = "Examples:\n  lakehunt run jobs/nightly.yaml             run the newest complete tile of a job\n  lakehunt run jobs/nightly.yaml --last 24h  look at the last day, off the grid\n  lakehunt hunts list                        all hunts\n  lakehunt tables --lake data/lake.yaml      what the lake holds\n  lakehunt sample /tmp/lake --days 3         a lake to play with\n\nExit codes: 0 ran (with or without findings), 1 something failed or is partial, 2 usage or configuration,\n3 alerts at or above --fail-on."
+    after_help = "Examples:\n  lakehunt run jobs/nightly.yaml             run the newest complete tile of a job\n  lakehunt run jobs/nightly.yaml --due       run what is due: for a timer\n  lakehunt run jobs/nightly.yaml --last 24h  look at the last day, off the grid\n  lakehunt status jobs/nightly.yaml          which tiles are done\n  lakehunt hunts list                        all hunts\n  lakehunt tables --lake data/lake.yaml      what the lake holds\n  lakehunt sample /tmp/lake --days 3         a lake to play with\n\nExit codes: 0 ran (with or without findings), 1 something failed or is partial, 2 usage or configuration,\n3 alerts at or above --fail-on."
 )]
 pub struct Cli {
     /// What to do.
@@ -42,12 +51,24 @@ pub enum Color {
 pub enum Command {
     /// Run a job: its hunts over the newest complete tile, or over a window.
     Run(Box<RunArgs>),
-    /// List and show hunts.
+    /// Fill a range of a job's tiles: what was not run, and what is stale.
+    Backfill(Box<BackfillArgs>),
+    /// Show which tiles of a job are done, stale, partial, failed or missing.
+    Status(StatusArgs),
+    /// Show a job's next tiles; print a timer for it.
+    Schedule(ScheduleArgs),
+    /// Remove a job's old tiles.
+    Prune(PruneArgs),
+    /// Compare what a hunt finds with what it found before a change.
+    Diff(Box<DiffArgs>),
+    /// List and show hunts; what they cover.
     #[command(
         subcommand,
         after_help = "Examples:\n  lakehunt hunts list --tag attack.t1047\n  lakehunt hunts show wmic_format"
     )]
     Hunts(HuntsCommand),
+    /// List and filter stored alerts, show one with its raw events, add up risk.
+    Alerts(Box<AlertsArgs>),
     /// Find what is wrong with hunts, views and forms, without running anything.
     Check(CheckArgs),
     /// Run hunts over their fixtures: events, and the findings they must give.
@@ -62,7 +83,7 @@ pub enum Command {
     Sample(SampleArgs),
     /// Start a project: lake file, hunts, views, a job.
     Init(InitArgs),
-    /// Print JSON Schemas of front matter, job, lake, form, view and exceptions, for editors.
+    /// Print JSON Schemas: of front matter, job, lake, form, view and exceptions for editors, of the summary for programs.
     Schema(SchemaArgs),
     /// Print a completion script for a shell.
     #[command(
@@ -88,8 +109,9 @@ pub enum Format {
 /// `lakehunt run`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  lakehunt run jobs/nightly.yaml\n  lakehunt run jobs/nightly.yaml --from 2026-01-01 --to 2026-01-04\n  lakehunt run jobs/nightly.yaml --hunt wmic_format --earliest -7d@d --latest @d\n  lakehunt run jobs/nightly.yaml --format json | jq '.alerts[].message'\n\nA range whose ends are on the job's grid means its tiles, which are published. Any other range is exploratory:\nprinted, and written under OUTPUT/adhoc/ only."
+    after_help = "Examples:\n  lakehunt run jobs/nightly.yaml\n  lakehunt run jobs/nightly.yaml --due\n  lakehunt run jobs/nightly.yaml --from 2026-01-01 --to 2026-01-04\n  lakehunt run jobs/nightly.yaml --hunt wmic_format --earliest -7d@d --latest @d\n  lakehunt run jobs/nightly.yaml --format json | jq '.alerts[].message'\n\nA range whose ends are on the job's grid means its tiles, which are published. Any other range is exploratory:\nprinted, and written under OUTPUT/adhoc/ only.\n\n--due is for a timer: the complete tiles that have no ledger, oldest first, and, as far back as the tables' `late` says,\nthose with an object that is new, has changed or is gone, a hunt that is new or has changed, or one that failed (three\ntimes at most). Only the hunts that have to are run again."
 )]
+#[expect(clippy::struct_excessive_bools, reason = "flags are flags")]
 pub struct RunArgs {
     /// The job file.
     pub job: PathBuf,
@@ -108,13 +130,204 @@ pub struct RunArgs {
     /// Memory for the hunts, such as 2GiB.
     #[arg(long, value_name = "SIZE")]
     pub memory: Option<String>,
+    /// Run every complete tile that was not run, and those of late that lack something.
+    #[arg(long, conflicts_with_all = ["from", "to", "last", "earliest", "latest", "explain", "rebuild"])]
+    pub due: bool,
+    /// Say what would be run and read: windows, files, bytes, columns. Lists, and opens no file.
+    #[arg(long, conflicts_with_all = ["explain", "rebuild"])]
+    pub plan: bool,
     /// Show the plans instead of running them.
     #[arg(long)]
     pub explain: bool,
     /// Make alerts and summary again from the stored findings, without reading the lake: after a change of title, message, level or exceptions.
     #[arg(long, conflicts_with = "explain")]
     pub rebuild: bool,
+    /// Say what it cost: requests, bytes, files, rows, time; on stderr.
+    #[arg(long)]
+    pub stats: bool,
     /// How to print the summary.
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub format: Format,
+    // Last, because its heading holds for all that follows.
+    /// Which time.
+    #[command(flatten)]
+    pub window: WindowArgs,
+}
+
+/// `lakehunt backfill`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  lakehunt backfill jobs/nightly.yaml --from 2025-01-01 --to 2026-01-01 --plan\n  lakehunt backfill jobs/nightly.yaml --from 2025-01-01 --to 2026-01-01 --parallel 4\n  lakehunt backfill jobs/nightly.yaml --from 2025-10-01 --to 2026-01-01 --hunt wmic_format --newest-first --notify new\n\nThe whole, complete tiles of the range that lack something are run: those without a ledger, those whose objects, lookups\nor hunts are others by now, those that failed or are partial. Only the hunts that have to are run; the files of the\nothers stay as they are. Stop it at any time: the same command goes on from there. Several processes, on several\nmachines, may run it at once.\n\nExit codes: 0 filled, 1 a tile failed or is partial, 2 usage or configuration, 3 new alerts at or above --fail-on."
+)]
+pub struct BackfillArgs {
+    /// The job file.
+    pub job: PathBuf,
+    /// Start of the range: a date, or a time in RFC 3339.
+    #[arg(long, value_name = "TIME")]
+    pub from: String,
+    /// End of the range, exclusive.
+    #[arg(long, value_name = "TIME")]
+    pub to: String,
+    /// Another lake than the job's.
+    #[arg(long, value_name = "FILE")]
+    pub lake: Option<PathBuf>,
+    /// Another output than the job's.
+    #[arg(long, value_name = "FOLDER")]
+    pub output: Option<PathBuf>,
+    /// Only this hunt; may be given several times. It need not be among the job's.
+    #[arg(long = "hunt", value_name = "NAME")]
+    pub hunts: Vec<String>,
+    /// Windows at a time; each has its share of the memory.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub parallel: u16,
+    /// Say what would be run and read: windows, files, bytes, columns. Lists, and opens no file.
+    #[arg(long)]
+    pub plan: bool,
+    /// From the end of the range to its start.
+    #[arg(long)]
+    pub newest_first: bool,
+    /// Which alerts to tell of: they are history.
+    #[arg(long, value_enum, default_value_t = Notify::None)]
+    pub notify: Notify,
+    /// Exit with 3 when there is a new alert of this level or above.
+    #[arg(long, value_name = "LEVEL", value_parser = ["informational", "low", "medium", "high", "critical"])]
+    pub fail_on: Option<String>,
+    /// Memory for the hunts, such as 2GiB.
+    #[arg(long, value_name = "SIZE")]
+    pub memory: Option<String>,
+    /// Run as if it were this time.
+    #[arg(long, value_name = "TIME")]
+    pub at: Option<String>,
+    /// How to print.
+    #[arg(long, value_enum, default_value_t = TestFormat::Text)]
+    pub format: TestFormat,
+}
+
+/// Which alerts a backfill tells of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Notify {
+    /// None: they are counted.
+    None,
+    /// Those that are neither repeats nor excepted.
+    New,
+    /// All of them.
+    All,
+}
+
+/// `lakehunt status`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  lakehunt status jobs/nightly.yaml\n  lakehunt status jobs/nightly.yaml --check || echo \"the nightly hunts did not run\"\n  lakehunt status jobs/nightly.yaml --hunt wmic_format --verify\n  lakehunt status jobs/nightly.yaml --format json | jq '.tiles[] | select(.standing == \"stale\")'\n\nA tile is done when every hunt of the job saw everything there is for it. It is stale when an object that holds events\nof it is new, has changed or is gone, or a hunt or lookup is another by now; objects are looked for as far back as the\ntables' `late` says, and everywhere with --verify. Nothing is read but ledgers and listings.\n\nExit codes: 0, with --check 1 when a complete tile is missing, 2 usage or configuration."
+)]
+pub struct StatusArgs {
+    /// The job file.
+    pub job: PathBuf,
+    /// Another lake than the job's.
+    #[arg(long, value_name = "FILE")]
+    pub lake: Option<PathBuf>,
+    /// Another output than the job's.
+    #[arg(long, value_name = "FOLDER")]
+    pub output: Option<PathBuf>,
+    /// Only this hunt; may be given several times.
+    #[arg(long = "hunt", value_name = "NAME")]
+    pub hunts: Vec<String>,
+    /// Count tiles hunt by hunt, too.
+    #[arg(long)]
+    pub by_hunt: bool,
+    /// Exit with 1 when a complete tile is missing.
+    #[arg(long)]
+    pub check: bool,
+    /// Look for changed objects in all tiles, and read the published files: are they what their ledgers say?
+    #[arg(long)]
+    pub verify: bool,
+    /// As if it were this time.
+    #[arg(long, value_name = "TIME")]
+    pub at: Option<String>,
+    /// How to print.
+    #[arg(long, value_enum, default_value_t = TestFormat::Text)]
+    pub format: TestFormat,
+}
+
+/// `lakehunt schedule`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  lakehunt schedule jobs/nightly.yaml\n  lakehunt schedule jobs/nightly.yaml --format crontab | crontab -\n  lakehunt schedule jobs/nightly.yaml --format systemd\n  lakehunt schedule jobs/nightly.yaml --format kubernetes | kubectl apply -f -\n\nThe timers run `lakehunt run JOB --due` when a tile has settled, in the grid's time zone. One that comes late, or twice,\ndoes no harm: what is due is run, and nothing else."
+)]
+pub struct ScheduleArgs {
+    /// The job file.
+    pub job: PathBuf,
+    /// Another lake than the job's: its tables say when a tile has settled.
+    #[arg(long, value_name = "FILE")]
+    pub lake: Option<PathBuf>,
+    /// How many tiles.
+    #[arg(long, value_name = "N", default_value_t = 5)]
+    pub next: usize,
+    /// As if it were this time.
+    #[arg(long, value_name = "TIME")]
+    pub at: Option<String>,
+    /// What to print.
+    #[arg(long, value_enum, default_value_t = ScheduleFormat::Text)]
+    pub format: ScheduleFormat,
+}
+
+/// What `schedule` prints.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ScheduleFormat {
+    /// The next tiles, for people.
+    Text,
+    /// The next tiles, as one JSON document.
+    Json,
+    /// A line for a crontab.
+    Crontab,
+    /// A service and a timer for systemd.
+    Systemd,
+    /// A `CronJob` for Kubernetes.
+    Kubernetes,
+}
+
+/// `lakehunt prune`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  lakehunt prune jobs/nightly.yaml --older-than 400d --dry-run\n  lakehunt prune jobs/nightly.yaml --older-than 400d\n\nRemoves findings, alerts, quarantine, ledger and summary of tiles that ended so long ago, and remembers that they are\ngone, so that they are not taken for missing. A backfill of the range makes them again."
+)]
+pub struct PruneArgs {
+    /// The job file.
+    pub job: PathBuf,
+    /// Tiles that ended longer ago than this.
+    #[arg(long, value_name = "DURATION")]
+    pub older_than: String,
+    /// Say what would go.
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Another output than the job's.
+    #[arg(long, value_name = "FOLDER")]
+    pub output: Option<PathBuf>,
+    /// As if it were this time.
+    #[arg(long, value_name = "TIME")]
+    pub at: Option<String>,
+}
+
+/// `lakehunt diff`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  lakehunt diff wmic_format --against main --last 30d --format markdown\n  lakehunt diff wmic_format --against /tmp/old.sql --from 2026-01-01 --to 2026-01-04 --lake data/lake.yaml\n  lakehunt diff wmic_format --against HEAD~1 --job jobs/nightly.yaml --last 7d\n\nBoth texts run over each tile of the range, in one pass over the lake: tiles of the job, or whole UTC days without one.\nFindings are compared by the columns that both results have, but for what only says where raw events lie."
+)]
+pub struct DiffArgs {
+    /// The hunt.
+    pub hunt: String,
+    /// What it was: a file, or a revision that git knows.
+    #[arg(long, value_name = "REV_OR_FILE")]
+    pub against: String,
+    /// The job whose grid, lake and parameters are meant.
+    #[arg(long, value_name = "FILE")]
+    pub job: Option<PathBuf>,
+    /// The lake; by default the job's, or the nearest lake.yaml, here, in data/, or in a folder above.
+    #[arg(long, value_name = "FILE")]
+    pub lake: Option<PathBuf>,
+    /// Memory for the hunts, such as 2GiB.
+    #[arg(long, value_name = "SIZE")]
+    pub memory: Option<String>,
+    /// How to print.
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub format: Format,
     // Last, because its heading holds for all that follows.
@@ -145,39 +358,6 @@ pub struct WindowArgs {
     /// Run as if it were this time.
     #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
     pub at: Option<String>,
-}
-
-/// `lakehunt hunts`.
-#[derive(Debug, Subcommand)]
-pub enum HuntsCommand {
-    /// All hunts with level, status and title.
-    #[command(
-        after_help = "Examples:\n  lakehunt hunts list\n  lakehunt hunts list --format json | jq '.[] | select(.status == \"stable\").name'"
-    )]
-    List {
-        /// Only hunts with this tag; may be given several times.
-        #[arg(long = "tag", value_name = "TAG")]
-        tags: Vec<String>,
-        /// How to print.
-        #[arg(long, value_enum, default_value_t = Format::Text)]
-        format: Format,
-    },
-    /// One hunt: what it finds, what to do about it, its SQL.
-    #[command(
-        after_help = "Examples:\n  lakehunt hunts show wmic_format\n  lakehunt hunts show wmiexec_logscale --source"
-    )]
-    Show {
-        /// The hunt.
-        name: String,
-        /// The published query it was ported from.
-        #[arg(long)]
-        source: bool,
-        /// How to print.
-        #[arg(long, value_enum, default_value_t = Format::Text)]
-        format: Format,
-    },
-    /// Write a new hunt with its fixture: a commented template that passes check and test.
-    New(NewArgs),
 }
 
 /// `lakehunt check`.
@@ -224,7 +404,7 @@ pub struct SchemaArgs {
     pub output: Option<PathBuf>,
 }
 
-/// The kinds of files that people write.
+/// The kinds of files that people write, and the summary.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum SchemaKind {
     /// The front matter of a hunt: sql/hunts/**/*.sql.
@@ -239,22 +419,8 @@ pub enum SchemaKind {
     View,
     /// Exceptions: a list of its own file.
     Exceptions,
-}
-
-/// `lakehunt hunts new`.
-#[derive(Debug, Args)]
-#[command(
-    after_help = "Examples:\n  lakehunt hunts new certutil_download\n  lakehunt hunts new rare_rpc_call --product network --category dce_rpc"
-)]
-pub struct NewArgs {
-    /// The hunt's name, in `snake_case`: the name of its file.
-    pub name: String,
-    /// The view it reads.
-    #[arg(long, value_name = "VIEW", default_value = "process_creation")]
-    pub category: String,
-    /// The folder below sql/hunts.
-    #[arg(long, default_value = "windows")]
-    pub product: String,
+    /// The summary of a run: `OUTPUT/summary/*/*.json`, and `run --format json`.
+    Summary,
 }
 
 /// Rows for people or for machines.
@@ -283,6 +449,9 @@ pub struct SqlArgs {
     /// Memory for the query, such as 2GiB.
     #[arg(long, value_name = "SIZE")]
     pub memory: Option<String>,
+    /// Say what it cost: requests, bytes, files, rows, time; on stderr.
+    #[arg(long)]
+    pub stats: bool,
     /// How to print.
     #[arg(long, value_enum, default_value_t = RowFormat::Text)]
     pub format: RowFormat,
@@ -360,6 +529,9 @@ pub struct TablesArgs {
     /// What the files have of each declared column: in which share of files and records, with which types.
     #[arg(long, requires = "table")]
     pub drift: bool,
+    /// Say what it cost: requests, bytes, files, rows, time; on stderr.
+    #[arg(long)]
+    pub stats: bool,
     /// How to print.
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub format: Format,

@@ -2,6 +2,8 @@
 //!
 //! Pure: paths are resolved against the job file's folder, nothing is opened but the file itself.
 
+pub mod deliver;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -14,6 +16,7 @@ use crate::error::{Error, Result, did_you_mean};
 use crate::exceptions::{self, Exception, Exceptions};
 use crate::hunt::{Hunt, Parameter, Selection, yaml};
 use crate::time::{Grid, parse_duration, parse_instant, parse_timezone};
+use deliver::Target;
 
 /// The job file as it is written; unknown keys are errors.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -41,6 +44,9 @@ struct JobFile {
     suppress: Option<String>,
     /// Findings that somebody has judged: a file relative to the job, or a list.
     exceptions: Option<Exceptions>,
+    /// Where alerts go when they are published: name, target.
+    #[serde(default)]
+    deliver: BTreeMap<String, Target>,
     /// Limits of one run.
     #[serde(default)]
     limits: LimitsFile,
@@ -111,6 +117,8 @@ pub struct Job {
     pub suppress: Duration,
     /// Findings that somebody has judged, of all hunts.
     pub exceptions: Vec<Exception>,
+    /// Where alerts go when they are published.
+    pub deliver: BTreeMap<String, Target>,
     /// Limits of one run.
     pub limits: Limits,
     text: String,
@@ -167,6 +175,18 @@ impl Job {
             Some(Exceptions::File(file)) => exceptions::read(&join(folder, &file), zone)?,
             Some(Exceptions::List(list)) => exceptions::check(list, path, &text, zone)?,
         };
+        if let Some((name, message)) = deliver::mistake(&file.deliver) {
+            return Err(place(name, message));
+        }
+        let resolved = file.deliver.into_iter().map(|(name, target)| {
+            let at = |path: Option<PathBuf>| path.map(|path| join(folder, &path));
+            let target = Target {
+                file: at(target.file),
+                folder: at(target.folder),
+                ..target
+            };
+            (name, target)
+        });
         Ok(Self {
             name: path
                 .file_stem()
@@ -186,6 +206,7 @@ impl Job {
                 max_findings: file.limits.max_findings.unwrap_or(10_000),
             },
             exceptions,
+            deliver: resolved.collect(),
             hunts: file.hunts,
             grid,
             output: join(folder, &file.output),

@@ -13,8 +13,9 @@
 //! | [`commands`] | one file a verb: arguments in, exit code out |
 //! | [`cli`] | clap types, no behaviour |
 //! | [`printer`] | the only place that writes to stdout or stderr |
-//! | [`report`] | pure: one [`report::Report`] in; JSON, Markdown, terminal text out |
-//! | [`history`] | reads what earlier runs left: which alerts are repeats |
+//! | [`report`] | pure: one [`report::Report`] in; JSON, Markdown, terminal text and the morning's page out |
+//! | [`deliver`] | how alerts leave: webhooks, files, and what has left already |
+//! | [`history`] | reads what earlier runs left: which alerts are repeats, what the last weeks looked like |
 //! | [`output`] | findings, alerts, quarantine, ledger, and the protocol that publishes them whole and once |
 //! | [`engine`] | the only place a `SessionContext` is built: windows, views, names, plans, the shared scan |
 //! | [`lake`] | tables over files: listing by time, readers, flattening, quarantine, clock, identity, forms, views |
@@ -48,6 +49,7 @@
 pub mod cli;
 pub mod commands;
 pub mod credentials;
+pub mod deliver;
 pub mod engine;
 pub mod error;
 pub mod exceptions;

@@ -195,6 +195,25 @@ impl Printer {
         Progress {
             bar,
             counts: Arc::default(),
+            of_windows: false,
+        }
+    }
+
+    /// A progress bar over windows, with the bytes that were read and the time that is left. Like [`Printer::progress`].
+    pub fn window_progress(&self, windows: u64) -> Progress {
+        let bar = self.bars.as_ref().map_or_else(ProgressBar::hidden, |bars| {
+            let bar = bars.add(ProgressBar::new(windows));
+            let template = "{elapsed_precise} {wide_bar} {pos}/{len} windows, {msg}, {eta} left";
+            if let Ok(style) = ProgressStyle::with_template(template) {
+                bar.set_style(style.progress_chars("=> "));
+            }
+            bar.enable_steady_tick(TICK);
+            bar
+        });
+        Progress {
+            bar,
+            counts: Arc::default(),
+            of_windows: true,
         }
     }
 }
@@ -225,6 +244,7 @@ fn labelled(
 struct Counts {
     files_total: AtomicU64,
     files: AtomicU64,
+    bytes: AtomicU64,
     rows: AtomicU64,
 }
 
@@ -233,6 +253,8 @@ struct Counts {
 pub struct Progress {
     bar: ProgressBar,
     counts: Arc<Counts>,
+    /// The bar counts windows and not bytes.
+    of_windows: bool,
 }
 
 impl Progress {
@@ -246,8 +268,22 @@ impl Progress {
     /// Says that this much more was read.
     pub fn advance(&self, files: u64, bytes: u64, rows: u64) {
         self.counts.files.fetch_add(files, Ordering::Relaxed);
+        self.counts.bytes.fetch_add(bytes, Ordering::Relaxed);
         self.counts.rows.fetch_add(rows, Ordering::Relaxed);
-        self.bar.inc(bytes);
+        if !self.of_windows {
+            self.bar.inc(bytes);
+        }
+        self.show();
+    }
+
+    /// Says that there are this many windows.
+    pub fn set_windows(&self, windows: u64) {
+        self.bar.set_length(windows);
+    }
+
+    /// Says that a window is done.
+    pub fn window_done(&self) {
+        self.bar.inc(1);
         self.show();
     }
 
@@ -263,6 +299,10 @@ impl Progress {
     }
 
     fn message(&self) -> String {
+        if self.of_windows {
+            let read = self.counts.bytes.load(Ordering::Relaxed);
+            return format!("{} read", indicatif::HumanBytes(read));
+        }
         format!(
             "{}/{} files, {} rows",
             self.counts.files.load(Ordering::Relaxed),

@@ -8,8 +8,14 @@ use std::sync::Arc;
 use datafusion::physical_plan::ExecutionPlan;
 
 use crate::engine::{PlannedHunt, TableScan};
-use crate::lake::LakeScanExec;
 use crate::lake::table::ColumnKind;
+use crate::lake::{FileReport, LakeScanExec};
+
+/// A column is expected in a file of lines when it has a value in all but one of this many files.
+const STEADY: usize = 10;
+
+/// In fewer records than this it is chance what they lack.
+const ENOUGH: u64 = 20;
 
 /// One sentence for each column of a table that is not what hunts take it for.
 pub(super) fn notes(hunts: &[PlannedHunt], scans: &BTreeMap<String, TableScan>) -> Vec<String> {
@@ -28,8 +34,21 @@ pub(super) fn notes(hunts: &[PlannedHunt], scans: &BTreeMap<String, TableScan>) 
     for ((table, column), hunts) in &readers {
         let files = scans[*table].files.iter().filter(|file| file.rows > 0);
         let all = files.clone().count();
+        let form = &scans[*table].table.form;
+        let index = form.columns.iter().position(|other| other.name == *column);
+        let index = index.and_then(|index| u32::try_from(index).ok());
+        let is_valueless =
+            |file: &FileReport| index.is_some_and(|index| file.valueless.contains(&index));
+        let valueless = files
+            .clone()
+            .filter(|file| file.rows >= ENOUGH && is_valueless(file));
+        let valueless = valueless.count();
         let absent = files.clone().filter(|file| file.absent.contains(column));
-        let absent = absent.count();
+        // The files of a log do not all have every kind of event: only where most have a column are the others odd.
+        let absent = match absent.count() {
+            0 if valueless * STEADY <= all => valueless,
+            absent => absent,
+        };
         let misfits: Vec<u64> = files
             .filter_map(|file| file.conflicts.get(column))
             .copied()

@@ -41,9 +41,13 @@ pub(super) fn print(
             json!({"table": table.name, "files": files, "rows": rows, "columns": columns});
         return super::json(printer, &document);
     }
+    // A form declares what its sensors may write; what they do not is one line.
+    let (present, nowhere): (Vec<_>, Vec<_>) =
+        columns.iter().partition(|column| column.seen.rows > 0);
     let lines: Vec<_> = std::iter::once(HEADINGS.map(str::to_owned))
-        .chain(columns.iter().map(|column| cells(column, files, rows)))
+        .chain(present.iter().map(|column| cells(column, files, rows)))
         .collect();
+    let nowhere: Vec<_> = nowhere.iter().map(|column| column.name).collect();
     let mut text = String::new();
     if format == Format::Markdown {
         for (index, line) in lines.iter().enumerate() {
@@ -51,6 +55,9 @@ pub(super) fn print(
             if index == 0 {
                 let _ = writeln!(text, "|{}", " --- |".repeat(HEADINGS.len()));
             }
+        }
+        if !nowhere.is_empty() {
+            let _ = writeln!(text, "\nIn no record: {}", nowhere.join(", "));
         }
         return data(printer, &text);
     }
@@ -69,6 +76,9 @@ pub(super) fn print(
             .zip(&widths)
             .map(|(cell, width)| format!("{cell:width$}"));
         let _ = writeln!(text, "{}", cells.collect::<Vec<_>>().join("  ").trim_end());
+    }
+    if !nowhere.is_empty() {
+        let _ = writeln!(text, "\nIN NO RECORD\n  {}", nowhere.join(", "));
     }
     data(printer, &text)
 }

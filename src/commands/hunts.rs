@@ -1,4 +1,4 @@
-//! `lakehunt hunts list` and `lakehunt hunts show`; `new` has a file of its own.
+//! `lakehunt hunts list` and `lakehunt hunts show`; `new` and `coverage` have files of their own.
 
 use std::fmt::Write as _;
 
@@ -26,6 +26,9 @@ pub(super) fn run(command: &HuntsCommand, printer: &Printer, now: DateTime<Utc>)
             source,
             format,
         } => show(library.get(name)?, *source, *format, printer)?,
+        HuntsCommand::Coverage { status, format } => {
+            super::coverage::run(&library, status, *format, printer)?;
+        }
         HuntsCommand::New(arguments) => {
             super::hunts_new::run(arguments, &content, &library, printer, now)?;
         }
@@ -156,7 +159,7 @@ fn as_json(hunt: &Hunt) -> serde_json::Value {
 }
 
 /// The text after the front matter.
-fn sql(hunt: &Hunt) -> String {
+pub(super) fn sql(hunt: &Hunt) -> String {
     let mut fences = 0;
     let body = hunt.sql.lines().skip_while(|line| {
         let inside = fences < 2;

@@ -2,20 +2,36 @@
 //!
 //! The only place that ties the rooms together. Prints through the printer alone.
 
+mod alerts;
+mod backfill;
 mod blind;
+mod calendar;
 mod check;
+mod coverage;
+mod deliver;
+mod diff;
 mod drift;
 mod evaluate;
+mod fill;
 mod hunts;
 mod hunts_new;
 mod init;
 mod judge;
+mod plan;
+mod prune;
+mod read_back;
 mod rebuild_tile;
+mod repeats;
 mod run;
 mod run_tile;
 mod sample;
+mod schedule;
 mod schema;
+mod setup;
 mod sql;
+mod stats;
+mod status;
+mod summary;
 mod tables;
 pub mod test;
 mod test_report;
@@ -29,7 +45,9 @@ use clap::CommandFactory;
 
 use crate::cli::{Cli, Color, Command};
 use crate::error::{Error, Result};
+use crate::hunt::Level;
 use crate::printer::{ColorChoice, Printer};
+use crate::report;
 
 /// Runs the command line and gives the process's exit code (DESIGN.md, "Bad input and exit codes").
 pub fn main(cli: Cli, now: DateTime<Utc>) -> ExitCode {
@@ -41,7 +59,13 @@ pub fn main(cli: Cli, now: DateTime<Utc>) -> ExitCode {
     let printer = Printer::new(cli.quiet, color);
     let result = match cli.command {
         Command::Run(arguments) => run::run(&arguments, &printer, now),
+        Command::Backfill(arguments) => backfill::run(&arguments, &printer, now),
+        Command::Status(arguments) => status::run(&arguments, &printer, now),
+        Command::Schedule(arguments) => schedule::run(&arguments, &printer, now),
+        Command::Prune(arguments) => prune::run(&arguments, &printer, now),
+        Command::Diff(arguments) => diff::run(&arguments, &printer, now),
         Command::Hunts(command) => hunts::run(&command, &printer, now),
+        Command::Alerts(arguments) => alerts::run(&arguments, &printer, now),
         Command::Check(arguments) => check::run(&arguments, &printer),
         Command::Test(arguments) => test::run(&arguments, &printer),
         Command::Evaluate(arguments) => evaluate::run(&arguments, &printer),
@@ -82,6 +106,31 @@ fn json(printer: &Printer, value: &impl serde::Serialize) -> Result<()> {
     let text =
         serde_json::to_string_pretty(value).map_err(|error| Error::failure(error.to_string()))?;
     data(printer, &(text + "\n"))
+}
+
+/// JSON with telemetry in it: characters that would act on a terminal are written as `\uXXXX`.
+fn harmless_json(printer: &Printer, value: &impl serde::Serialize) -> Result<()> {
+    let text =
+        serde_json::to_string_pretty(value).map_err(|error| Error::failure(error.to_string()))?;
+    data(printer, &(report::json::harmless(&text) + "\n"))
+}
+
+/// The same, an object a line.
+fn ndjson(printer: &Printer, values: &[impl serde::Serialize]) -> Result<()> {
+    let mut lines = String::new();
+    for value in values {
+        let line =
+            serde_json::to_string(value).map_err(|error| Error::failure(error.to_string()))?;
+        lines.push_str(&report::json::harmless(&line));
+        lines.push('\n');
+    }
+    data(printer, &lines)
+}
+
+/// A level by its word.
+fn level(word: &str) -> Option<Level> {
+    let mut levels = report::WORST_FIRST.into_iter();
+    levels.find(|level| level.as_str() == word)
 }
 
 /// The async runtime.

@@ -8,7 +8,8 @@ use datafusion::arrow::compute::concat_batches;
 use datafusion::parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
 use super::judge::Judge;
-use super::run_tile::{Results, TileRun, lookback, write_summary};
+use super::run_tile::{Outcome, Results, TileRun, lookback};
+use super::summary::write_summary;
 use super::tile_report::report;
 use crate::engine::plan::column_errors;
 use crate::error::{Error, Result};
@@ -16,15 +17,14 @@ use crate::hunt::Hunt;
 use crate::output::Findings;
 use crate::output::ledger::{HuntRecord, Ledger, State};
 use crate::output::publish::hunt_path;
-use crate::report::Report;
 
-/// Rebuilds one tile; `None` when a run has it.
+/// Rebuilds one tile.
 ///
 /// # Errors
 /// When the tile was never run, or a hunt now finds something else than it did.
-pub(super) async fn rebuild_tile(run: &TileRun<'_>) -> Result<Option<Report>> {
+pub(super) async fn rebuild_tile(run: &TileRun<'_>) -> Result<Outcome> {
     let Some(lock) = run.output.lock(&run.job.name, run.tile).await? else {
-        return Ok(None);
+        return Ok(Outcome::Taken);
     };
     let tile = run.tile;
     let Some(mut ledger) = run.output.ledger(&run.job.name, tile).await? else {
@@ -60,9 +60,10 @@ pub(super) async fn rebuild_tile(run: &TileRun<'_>) -> Result<Option<Report>> {
     let (covered, mut notes) = judge.conclude().await?;
     notes.extend_from_slice(run.broken);
     let report = report(run, &ledger.tables, &results.hunts, &results.alerts, notes).await?;
+    let tables = ledger.tables.clone();
     ledger.outputs.retain(|path, _| !stale.contains(path));
     ledger.hunts.append(&mut results.hunts);
-    if run.is_subset {
+    if run.is_part() {
         ledger.exceptions.extend(covered);
     } else {
         ledger.exceptions = covered;
@@ -70,17 +71,19 @@ pub(super) async fn rebuild_tile(run: &TileRun<'_>) -> Result<Option<Report>> {
     run.output
         .publish(&lock, &run.job.name, tile, &results.files, &stale, ledger)
         .await?;
-    write_summary(run, &report).await?;
-    Ok(Some(report))
+    write_summary(run, &report, &tables, &results.alerts).await?;
+    Ok(Outcome::Ran(Box::new(report)))
 }
 
 /// Refuses hunts that are not what they were when the tile ran.
 async fn changed(run: &TileRun<'_>, ledger: &Ledger) -> Result<()> {
-    let session = run.engine.session(None, Some(run.tile)).await?;
+    let asked = run.hunts.iter();
+    let asked = asked.map(|hunt| Ok((hunt, lookback(hunt)?, run.job.parameters(hunt)?)));
+    let asked = asked.collect::<Result<Vec<_>>>()?;
+    let hashes = run.engine.logic_hashes(&asked).await;
     let mut changed = Vec::new();
-    for hunt in run.hunts {
-        let parameters = run.job.parameters(hunt)?;
-        let hash = session.logic_hash(hunt, run.engine.lake(), lookback(hunt)?, &parameters)?;
+    for (hunt, hash) in run.hunts.iter().zip(hashes) {
+        let hash = hash?;
         let record = ledger.hunts.get(&hunt.name);
         if record.is_none_or(|record| record.logic_hash != hash || record.truncated) {
             changed.push(hunt.name.as_str());

@@ -7,17 +7,23 @@ use std::sync::atomic::Ordering;
 use chrono::Duration;
 
 use super::judge::Judge;
+use super::stats::{SCAN, Stats};
+use super::summary::write_summary;
 use super::tile_report::{quarantine, report, table_record};
 use crate::engine::{Engine, HuntOutcome, PlannedHunt, Session, TableScan};
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
+use crate::history::{
+    self,
+    coverage::{Coverage, Reach},
+};
 use crate::hunt::Hunt;
 use crate::job::Job;
 use crate::output::findings::parquet_bytes;
 use crate::output::ledger::{FORMAT_VERSION, HuntRecord, Ledger, State};
-use crate::output::publish::{hunt_path, quarantine_path, summary_path};
+use crate::output::publish::{TileLock, hunt_path, quarantine_path};
 use crate::output::{Alert, Findings, Output, alert};
-use crate::printer::Printer;
-use crate::report::{self, Report};
+use crate::printer::{Printer, Progress};
+use crate::report::Report;
 use crate::time::{Window, parse_duration};
 
 /// More bad lines than this, and a ratio above the table's, make a table's results partial.
@@ -27,15 +33,56 @@ const BAD_LINES_FREE: u64 = 100;
 pub(super) struct TileRun<'a> {
     pub(super) engine: &'a Engine,
     pub(super) job: &'a Job,
+    /// The hunts that are meant.
     pub(super) hunts: &'a [Hunt],
-    /// Not all of the job's hunts: what the others left stays.
-    pub(super) is_subset: bool,
+    /// The hunts that the summary tells of: those, and what the ledger has of others.
+    pub(super) told: &'a [Hunt],
+    /// Which of them run, and what becomes of what others left.
+    pub(super) scope: Scope<'a>,
     /// Off the grid: a look at a window, not a tile.
     pub(super) is_exploratory: bool,
     pub(super) output: &'a Output,
     /// What is wrong with hunts that could not even be read.
     pub(super) broken: &'a [String],
+    /// What it costs.
+    pub(super) stats: &'a Stats,
     pub(super) tile: Window,
+    /// Its alerts leave for the targets of the job.
+    pub(super) delivers: bool,
+    /// A bar that many tiles share; each has its own without.
+    pub(super) bar: Option<&'a Progress>,
+}
+
+impl TileRun<'_> {
+    /// Not all of the job's hunts run: what the others left stays.
+    pub(super) const fn is_part(&self) -> bool {
+        !matches!(self.scope, Scope::Whole)
+    }
+
+    pub(super) const fn is_named(&self) -> bool {
+        matches!(self.scope, Scope::Named)
+    }
+}
+
+/// Which hunts of a tile run.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Scope<'a> {
+    /// All of the job: nothing but theirs is left.
+    Whole,
+    /// Some that were named: what others left stays, and no summary is written, because it would hide them.
+    Named,
+    /// Those that have to: what others left stays, and the summary tells of all.
+    Needed(&'a Coverage<'a>, Reach),
+}
+
+/// How a tile ended.
+pub(super) enum Outcome {
+    /// It ran, and this is what it says.
+    Ran(Box<Report>),
+    /// Nothing of it had to run.
+    Unneeded,
+    /// Another run has it.
+    Taken,
 }
 
 /// What a tile leaves behind, hunt by hunt.
@@ -84,11 +131,56 @@ pub(super) fn lookback(hunt: &Hunt) -> Result<Duration> {
         .map_err(|error| Error::configuration(format!("lookback: {error}")).in_file(&hunt.path))
 }
 
-/// Runs one tile; `None` when another run has it.
-pub(super) async fn run_tile(run: &TileRun<'_>, printer: &Printer) -> Result<Option<Report>> {
+/// Runs one tile.
+pub(super) async fn run_tile(run: &TileRun<'_>, printer: &Printer) -> Result<Outcome> {
     let Some(lock) = run.output.lock(&run.job.name, run.tile).await? else {
-        return Ok(None);
+        return Ok(Outcome::Taken);
     };
+    // A ledger that cannot be read says nothing: the tile is written anew.
+    let previous = run
+        .output
+        .ledger(&run.job.name, run.tile)
+        .await
+        .unwrap_or_else(|error| {
+            printer.warn(&format!("{error}; the tile is written anew"));
+            None
+        });
+    let Scope::Needed(coverage, reach) = run.scope else {
+        return write_tile(run, &lock, previous, printer)
+            .await
+            .map(|(report, _)| Outcome::Ran(Box::new(report)));
+    };
+    // Asked again with the lock in hand: another run may have written the tile since.
+    let verdict = coverage
+        .verdict_of(run.tile, previous.as_ref(), reach)
+        .await?;
+    if verdict.hunts.is_empty() {
+        lock.release().await?;
+        if let Some(previous) = previous {
+            coverage.learn(run.tile, Ok(previous));
+        }
+        return Ok(Outcome::Unneeded);
+    }
+    let is_needed = |hunt: &&Hunt| verdict.hunts.contains(&hunt.name);
+    let needed: Vec<Hunt> = run.hunts.iter().filter(is_needed).cloned().collect();
+    let all = needed.len() == run.told.len();
+    let part = TileRun {
+        hunts: &needed,
+        scope: if all { Scope::Whole } else { run.scope },
+        ..*run
+    };
+    let (report, ledger) = write_tile(&part, &lock, previous, printer).await?;
+    coverage.learn(run.tile, Ok(ledger));
+    Ok(Outcome::Ran(Box::new(report)))
+}
+
+/// Runs the hunts of a tile and publishes it. What the report tells of others is from the ledger and what is stored.
+async fn write_tile(
+    run: &TileRun<'_>,
+    lock: &TileLock,
+    previous: Option<Ledger>,
+    printer: &Printer,
+) -> Result<(Report, Ledger)> {
     let planned = plan_all(run.engine, run.job, run.hunts, run.tile).await?;
     let mut results = Results::default();
     let (mut hunts, mut sessions, mut planned_of) = (Vec::new(), Vec::new(), Vec::new());
@@ -103,14 +195,14 @@ pub(super) async fn run_tile(run: &TileRun<'_>, printer: &Printer) -> Result<Opt
             Err(error) => unplanned.push((hunt, error)),
         }
     }
-    if let (true, Some((_, error))) = (hunts.is_empty(), unplanned.first()) {
-        return Err(error.clone());
+    let is_needed = matches!(run.scope, Scope::Needed(..));
+    if !is_needed {
+        not_all_mistakes(&hunts, &unplanned)?;
     }
     for (hunt, error) in unplanned {
         printer.error(&error.to_string(), error.hint_text());
-        results
-            .hunts
-            .insert(hunt.name.clone(), unplanned_record(&error));
+        let record = unplanned_record(run, hunt, &error).await?;
+        results.hunts.insert(hunt.name.clone(), record);
     }
     let mut judge = Judge::new(run);
     for (hunt, planned) in planned_of.iter().zip(&hunts) {
@@ -141,25 +233,13 @@ pub(super) async fn run_tile(run: &TileRun<'_>, printer: &Printer) -> Result<Opt
             let path = quarantine_path(&run.job.name, run.tile, name);
             results.files.insert(path, bytes);
         }
-        tables.insert(
-            name.clone(),
-            table_record(scan, run.tile, run.is_exploratory),
-        );
+        let record = table_record(scan, run.tile, run.is_exploratory);
+        tables.insert(name.clone(), record);
     }
     let (covered, mut notes) = judge.conclude().await?;
     notes.extend_from_slice(run.broken);
     notes.extend(scans.values().filter_map(waiting));
     notes.extend(super::blind::notes(&hunts, &scans));
-    let report = report(run, &tables, &results.hunts, &results.alerts, notes).await?;
-    // A ledger that cannot be read says nothing: the tile is written anew.
-    let previous = run
-        .output
-        .ledger(&run.job.name, run.tile)
-        .await
-        .unwrap_or_else(|error| {
-            printer.warn(&format!("{error}; the tile is written anew"));
-            None
-        });
     let mut ledger = Ledger {
         format_version: FORMAT_VERSION,
         lakehunt_version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -172,10 +252,16 @@ pub(super) async fn run_tile(run: &TileRun<'_>, printer: &Printer) -> Result<Opt
         exceptions: covered,
         outputs: BTreeMap::new(),
     };
+    ledger.count_matched();
     let stale = stale(run, &mut ledger, previous).await?;
-    run.output
+    super::deliver::mark(run).await?;
+    let stored = stored_alerts(run, &ledger, &mut notes).await;
+    results.alerts.extend(stored);
+    let report = report(run, &ledger.tables, &ledger.hunts, &results.alerts, notes).await?;
+    let ledger = run
+        .output
         .publish(
-            &lock,
+            lock,
             &run.job.name,
             run.tile,
             &results.files,
@@ -183,23 +269,52 @@ pub(super) async fn run_tile(run: &TileRun<'_>, printer: &Printer) -> Result<Opt
             ledger,
         )
         .await?;
-    write_summary(run, &report).await?;
-    Ok(Some(report))
+    write_summary(run, &report, &ledger.tables, &results.alerts).await?;
+    Ok((report, ledger))
 }
 
-/// The record of a hunt that does not plan. Without a hash: whatever it becomes, the tile is stale for it.
-fn unplanned_record(error: &Error) -> HuntRecord {
-    HuntRecord {
-        logic_hash: String::new(),
-        state: State::Failed,
-        reason: Some(error.in_one_line()),
-        tables: Vec::new(),
-        rows: 0,
-        timeless: 0,
-        findings: 0,
-        alerts: 0,
-        truncated: false,
+/// That not all hunts are mistakes in what they say; a lake that does not answer is none.
+fn not_all_mistakes(planned: &[PlannedHunt], unplanned: &[(&Hunt, Error)]) -> Result<()> {
+    let is_mistake = |(_, error): &(&Hunt, Error)| error.kind() == ErrorKind::Configuration;
+    match unplanned.first() {
+        Some((_, first)) if planned.is_empty() && unplanned.iter().all(is_mistake) => {
+            Err(first.clone())
+        }
+        _ => Ok(()),
     }
+}
+
+/// The alerts of hunts that did not run, as an earlier run left them.
+async fn stored_alerts(
+    run: &TileRun<'_>,
+    ledger: &Ledger,
+    notes: &mut Vec<String>,
+) -> BTreeMap<String, Vec<Alert>> {
+    let mut alerts = BTreeMap::new();
+    for hunt in run.told.iter().filter(|hunt| !run.hunts.contains(hunt)) {
+        let record = ledger.hunts.get(&hunt.name);
+        if record.is_none_or(|record| record.alerts == 0) {
+            continue;
+        }
+        let stored = history::alerts_of(run.output, &run.job.name, &hunt.name, run.tile).await;
+        match stored {
+            Ok(stored) => {
+                alerts.insert(hunt.name.clone(), stored);
+            }
+            Err(error) => notes.push(error.in_one_line()),
+        }
+    }
+    alerts
+}
+
+/// The record of a hunt that does not plan. Where not even its text can be read it has no hash: whatever it becomes, the
+/// tile is stale for it.
+async fn unplanned_record(run: &TileRun<'_>, hunt: &Hunt, error: &Error) -> Result<HuntRecord> {
+    let asked = [(hunt, lookback(hunt)?, run.job.parameters(hunt)?)];
+    let hash = run.engine.logic_hashes(&asked).await.pop();
+    let hash = hash.and_then(Result::ok).unwrap_or_default();
+    let reason = Some(error.in_one_line());
+    Ok(HuntRecord::new(hash, State::Failed, reason))
 }
 
 /// What the lookups of the lake hold: results depend on them too.
@@ -214,34 +329,25 @@ async fn lookups(engine: &Engine) -> BTreeMap<String, String> {
     hashes
 }
 
-/// The renderings of a report, outside the commit; of a subset they would hide what the other hunts found.
-pub(super) async fn write_summary(run: &TileRun<'_>, report: &Report) -> Result<()> {
-    if run.is_subset {
-        return Ok(());
-    }
-    let json = report::json::render(report).map_err(|error| Error::failure(error.to_string()))?;
-    let markdown = report::markdown::render(report);
-    for (suffix, text) in [("json", json), ("md", markdown)] {
-        let path = summary_path(&run.job.name, run.tile, suffix);
-        run.output.put(&path, text.as_bytes()).await?;
-    }
-    Ok(())
-}
-
 async fn scan(
     run: &TileRun<'_>,
     hunts: &[PlannedHunt],
     sessions: &[Arc<Session>],
     printer: &Printer,
 ) -> Result<(Vec<HuntOutcome>, BTreeMap<String, TableScan>)> {
-    let bar = printer.progress();
+    run.stats.stage("plan");
+    let own_bar = run.bar.is_none().then(|| printer.progress());
     let counters = Arc::clone(&run.engine.progress);
     let read = || {
         let counters = [&counters.files, &counters.bytes, &counters.rows];
         counters.map(|counter| counter.load(Ordering::Relaxed))
     };
     let session_of = |hunt: usize| Arc::clone(&sessions[hunt]);
-    let watch = |files, bytes| bar.set_total(files, bytes);
+    let watch = |files, bytes| {
+        if let Some(bar) = &own_bar {
+            bar.set_total(files, bytes);
+        }
+    };
     let timeout = run
         .job
         .limits
@@ -259,12 +365,25 @@ async fn scan(
             result = &mut running => break result,
             _ = tick.tick() => {
                 let now = read();
-                bar.advance(now[0] - shown[0], now[1] - shown[1], now[2] - shown[2]);
+                if let Some(bar) = own_bar.as_ref().or(run.bar) {
+                    bar.advance(now[0] - shown[0], now[1] - shown[1], now[2] - shown[2]);
+                }
                 shown = now;
             }
         }
     };
-    bar.finish();
+    run.stats.stage(SCAN);
+    if let Ok((_, scans)) = &result {
+        run.stats.scanned(scans);
+    }
+    let now = read();
+    match (&own_bar, run.bar) {
+        (Some(bar), _) => bar.finish(),
+        (None, Some(bar)) => {
+            bar.advance(now[0] - shown[0], now[1] - shown[1], now[2] - shown[2]);
+        }
+        (None, None) => {}
+    }
     result
 }
 
@@ -343,16 +462,14 @@ async fn conclude(
     results: &mut Results,
 ) -> Result<()> {
     let (state, reason) = state_before(planned, problems);
+    let lookback = lookback(hunt)?;
     let mut record = HuntRecord {
-        logic_hash: planned.logic_hash.clone(),
-        state,
-        reason,
         tables: planned.tables.clone(),
-        rows: 0,
-        timeless: 0,
-        findings: 0,
-        alerts: 0,
-        truncated: false,
+        lookups: planned.lookups.clone(),
+        reads_from: (!lookback.is_zero())
+            .then(|| run.tile.extended(lookback, Duration::zero()).start),
+        matched: outcome.matched,
+        ..HuntRecord::new(planned.logic_hash.clone(), state, reason)
     };
     let findings = outcome.rows.and_then(|batches| {
         record.rows = batches.iter().map(|batch| batch.num_rows() as u64).sum();
@@ -412,7 +529,7 @@ async fn stale(
     let mut stale = run.output.files_of(job, run.tile).await?;
     let hunt_files =
         |hunt: &str| ["findings", "alerts"].map(|kind| hunt_path(kind, job, run.tile, hunt));
-    if run.is_subset {
+    if run.is_part() {
         let hunts = ledger.hunts.keys().flat_map(|hunt| hunt_files(hunt));
         let tables = ledger
             .tables
@@ -428,24 +545,25 @@ async fn stale(
             }
         }
     }
+    for (name, record) in &mut ledger.hunts {
+        if matches!(record.state, State::Failed | State::Partial) {
+            let before = previous
+                .as_ref()
+                .and_then(|previous| previous.hunts.get(name));
+            let before = before.filter(|before| before.logic_hash == record.logic_hash);
+            record.attempts = 1 + before.map_or(0, |before| before.attempts);
+        }
+    }
     let Some(previous) = previous else {
         return Ok(stale);
     };
-    if run.is_subset {
-        for (hunt, record) in previous.hunts {
-            ledger.hunts.entry(hunt).or_insert(record);
-        }
-        for (table, record) in previous.tables {
-            ledger.tables.entry(table).or_default().merge(record);
-        }
-        for (exception, covered) in previous.exceptions {
-            ledger.exceptions.entry(exception).or_insert(covered);
+    for (path, record) in &previous.outputs {
+        if !stale.contains(path) && run.output.exists(path).await? {
+            ledger.outputs.insert(path.clone(), record.clone());
         }
     }
-    for (path, record) in previous.outputs {
-        if !stale.contains(&path) && run.output.exists(&path).await? {
-            ledger.outputs.insert(path, record);
-        }
+    if run.is_part() {
+        ledger.merge(previous);
     }
     Ok(stale)
 }

@@ -1,4 +1,5 @@
-//! `lakehunt schema`: JSON Schemas of the files that people write, derived from the types that read them.
+//! `lakehunt schema`: JSON Schemas of the files that people write, derived from the types that read them, and of
+//! the summary that programs read.
 
 use std::path::Path;
 
@@ -11,7 +12,7 @@ use crate::error::{Error, Result};
 use crate::hunt::front_matter;
 use crate::lake::{config, form, view};
 use crate::printer::Printer;
-use crate::{exceptions, job};
+use crate::{exceptions, job, report};
 
 pub(super) fn run(arguments: &SchemaArgs, printer: &Printer) -> Result<u8> {
     if let Some(folder) = &arguments.output {
@@ -38,6 +39,7 @@ fn described(kind: SchemaKind) -> (&'static str, &'static str) {
         SchemaKind::Form => ("form", "sql/forms/*.yaml"),
         SchemaKind::View => ("view", "sql/views/*/schema.yaml"),
         SchemaKind::Exceptions => ("exceptions", "the file that a job's `exceptions` names"),
+        SchemaKind::Summary => ("summary", "summary/*/*.json of an output"),
     }
 }
 
@@ -57,6 +59,7 @@ fn schema(kind: SchemaKind) -> Value {
         SchemaKind::Form => form::json_schema(),
         SchemaKind::View => view::json_schema(),
         SchemaKind::Exceptions => exceptions::json_schema(),
+        SchemaKind::Summary => report::json_schema(),
     };
     // What the Rust type is called says nothing to those who write the file.
     let (name, files) = described(kind);

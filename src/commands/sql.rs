@@ -2,7 +2,7 @@
 
 use std::io::Read as _;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
@@ -12,6 +12,7 @@ use datafusion::arrow::util::pretty::pretty_format_batches_with_options;
 use serde_json::{Map, Value};
 
 use super::data;
+use super::stats::{SCAN, Stats};
 use crate::cli::{RowFormat, SqlArgs};
 use crate::engine::{Engine, SqlSource};
 use crate::error::{Error, Result};
@@ -23,6 +24,7 @@ use crate::printer::Printer;
 use crate::time::resolve_range;
 
 pub(super) fn run(arguments: &SqlArgs, printer: &Printer, now: DateTime<Utc>) -> Result<u8> {
+    let stats = Stats::start();
     let path = super::lake_file(arguments.lake.as_ref())?;
     let lake = Arc::new(Lake::open(&path, &Content::beside(Some(&path))?)?);
     let source = source(arguments)?;
@@ -45,7 +47,17 @@ pub(super) fn run(arguments: &SqlArgs, printer: &Printer, now: DateTime<Utc>) ->
         let session = engine.session(range, range).await?;
         let rows = async {
             let frame = session.query(&source).await?;
+            stats.stage("plan");
             let rows = frame.collect().await;
+            stats.stage(SCAN);
+            for (name, report) in &session.reports {
+                let files = std::mem::take(
+                    &mut report.lock().unwrap_or_else(PoisonError::into_inner).files,
+                );
+                if let (Some(table), false) = (engine.lake().tables.get(name), files.is_empty()) {
+                    stats.read(name, table.list(range).await?.as_ref(), &files);
+                }
+            }
             rows.map_err(|error| Error::failure(error.strip_backtrace()))
         };
         tokio::select! {
@@ -54,6 +66,9 @@ pub(super) fn run(arguments: &SqlArgs, printer: &Printer, now: DateTime<Utc>) ->
         }
     })?;
     data(printer, &render(&batches, arguments.format)?)?;
+    if arguments.stats {
+        stats.print(printer, arguments.format != RowFormat::Text);
+    }
     Ok(0)
 }
 

@@ -7,6 +7,7 @@ use chrono::{DateTime, Timelike, Utc};
 use futures::StreamExt;
 use serde_json::json;
 
+use super::stats::{SCAN, Stats};
 use super::{data, drift};
 use crate::cli::{Format, TablesArgs};
 use crate::error::{Error, Result, did_you_mean};
@@ -28,6 +29,7 @@ struct Row {
 }
 
 pub(super) fn run(arguments: &TablesArgs, printer: &Printer) -> Result<u8> {
+    let stats = Stats::start();
     let path = super::lake_file(arguments.lake.as_ref())?;
     let lake = Lake::open(&path, &Content::beside(Some(&path))?)?;
     let tables: Vec<_> = match &arguments.table {
@@ -44,7 +46,7 @@ pub(super) fn run(arguments: &TablesArgs, printer: &Printer) -> Result<u8> {
     let rows = super::runtime()?.block_on(async {
         let mut rows = Vec::new();
         for table in tables {
-            rows.push(look_at(table, arguments.drift, printer).await?);
+            rows.push(look_at(table, arguments.drift, printer, &stats).await?);
         }
         Ok::<_, Error>(rows)
     })?;
@@ -70,6 +72,9 @@ pub(super) fn run(arguments: &TablesArgs, printer: &Printer) -> Result<u8> {
         Format::Markdown => data(printer, &as_markdown(&rows, arguments.table.is_some()))?,
         Format::Text => data(printer, &as_text(&rows, arguments.table.is_some()))?,
     }
+    if arguments.stats {
+        stats.print(printer, arguments.format == Format::Json);
+    }
     for file in rows.iter().flat_map(|row| &row.report.files) {
         if let Some(reason) = &file.lost {
             printer.warn(&format!("{}: {reason}", file.object.path));
@@ -78,8 +83,9 @@ pub(super) fn run(arguments: &TablesArgs, printer: &Printer) -> Result<u8> {
     Ok(u8::from(lost > 0))
 }
 
-async fn look_at(table: Arc<Table>, drift: bool, printer: &Printer) -> Result<Row> {
+async fn look_at(table: Arc<Table>, drift: bool, printer: &Printer, stats: &Stats) -> Result<Row> {
     let listing = table.list(None).await?;
+    stats.stage("list");
     let bytes = listing.files.iter().map(|file| file.object.size).sum();
     let bar = printer.progress();
     bar.set_total(listing.files.len() as u64, bytes);
@@ -108,6 +114,8 @@ async fn look_at(table: Arc<Table>, drift: bool, printer: &Printer) -> Result<Ro
         .lock()
         .map_err(|_| Error::failure("a reader crashed"))?
         .clone();
+    stats.stage(SCAN);
+    stats.read(&table.name, &listing, &report.files);
     Ok(Row {
         files: listing.files.len(),
         table,

@@ -52,6 +52,7 @@ fn alert_report(hunt: &Hunt, alert: &Alert, repeat: bool) -> AlertReport {
         evidence_total: alert.evidence.len() as u64,
         evidence_truncated: alert.evidence_truncated,
         techniques: alert.techniques.clone(),
+        tactics: alert.tactics.clone(),
         repeat,
         excepted_by: alert.excepted_by.clone(),
     }
@@ -133,6 +134,24 @@ pub(super) fn quarantine(
     Ok((!bytes.is_empty()).then_some(bytes))
 }
 
+/// What a scan says of one object.
+pub(super) fn object_record(file: &FileReport) -> ObjectRecord {
+    let (oldest_event, newest_event) = file.span_events();
+    ObjectRecord {
+        path: file.object.path.clone(),
+        size: file.object.size,
+        modified: file.object.modified,
+        etag: file.object.e_tag.clone(),
+        rows: file.rows,
+        rejected: file.rejected,
+        oldest_event,
+        newest_event,
+        type_conflicts: file.conflicts.clone(),
+        absent: file.absent.clone(),
+        lost: file.lost.clone(),
+    }
+}
+
 pub(super) fn table_record(scan: &TableScan, tile: Window, is_exploratory: bool) -> TableRecord {
     let sum = |value: fn(&FileReport) -> u64| scan.files.iter().map(value).sum();
     let mut type_conflicts = BTreeMap::new();
@@ -141,22 +160,7 @@ pub(super) fn table_record(scan: &TableScan, tile: Window, is_exploratory: bool)
     }
     let quarantined = |file| bad_count(file, tile, is_exploratory);
     TableRecord {
-        objects: scan
-            .files
-            .iter()
-            .map(|file| ObjectRecord {
-                path: file.object.path.clone(),
-                size: file.object.size,
-                modified: file.object.modified,
-                rows: file.rows,
-                rejected: file.rejected,
-                oldest_event: file.oldest_event(),
-                newest_event: file.newest_event(),
-                type_conflicts: file.conflicts.clone(),
-                absent: file.absent.clone(),
-                lost: file.lost.clone(),
-            })
-            .collect(),
+        objects: scan.files.iter().map(object_record).collect(),
         files_total: (scan.listing.files.len() + scan.listing.files_pruned) as u64,
         bytes_read: sum(|file| file.bytes),
         rows_read: sum(|file| file.rows),
@@ -228,7 +232,7 @@ pub(super) async fn report(
 ) -> Result<Report> {
     let mut hunt_reports = Vec::new();
     let mut alert_reports = Vec::new();
-    for hunt in run.hunts {
+    for hunt in run.told {
         let Some(record) = hunts.get(&hunt.name) else {
             continue;
         };
@@ -240,11 +244,16 @@ pub(super) async fn report(
         }
         let suppress = run.job.suppress;
         let job = &run.job.name;
-        let earlier =
-            history::earlier_alerts(run.output, job, &hunt.name, run.tile, suppress, &mut notes)
-                .await?;
         let mut report = hunt_report(hunt, record);
-        for alert in alerts.get(&hunt.name).into_iter().flatten() {
+        let alerts = alerts.get(&hunt.name).map_or(&[][..], Vec::as_slice);
+        // What alerts nobody repeats nobody.
+        let earlier = if alerts.is_empty() {
+            BTreeMap::new()
+        } else {
+            history::earlier_alerts(run.output, job, &hunt.name, run.tile, suppress, &mut notes)
+                .await?
+        };
+        for alert in alerts {
             let is_repeat =
                 history::is_repeat(&earlier, &alert.group_id, alert.last_seen, suppress);
             let count = match (&alert.excepted_by, is_repeat) {
@@ -267,6 +276,7 @@ pub(super) async fn report(
         window_end: run.tile.end,
         hunts: hunt_reports,
         alerts: alert_reports,
+        incidents: Vec::new(),
         tables: tables
             .map(|(name, record)| table_report(name, record))
             .collect(),

@@ -81,7 +81,7 @@ impl Checker {
         let session = Session {
             lost_lookups: BTreeMap::new(),
             context,
-            relations: Relations(relations),
+            relations: Relations::of(relations),
             reports: BTreeMap::new(),
         };
         Ok(Self { engine, session })
@@ -117,7 +117,7 @@ impl Checker {
         };
         let schema = Table::schema_of(form).map_err(wrong)?;
         let context = &self.session.context;
-        let catalog = Relations(vec![(NAME.to_owned(), column_names(&schema))]);
+        let catalog = Relations::of(vec![(NAME.to_owned(), column_names(&schema))]);
         let internal = |error: DataFusionError| Error::failure(error.strip_backtrace());
         context
             .register_table(NAME, Arc::new(EmptyTable::new(schema)))
@@ -159,6 +159,10 @@ impl Session {
             return verdict;
         };
         verdict.relations = prepared.relations;
+        if let Err(error) = self.register_raw(&prepared.raw).await {
+            verdict.errors.push(error);
+            return verdict;
+        }
         if let Some(query) = query_of(&prepared.statement) {
             stars(query, &source, errors);
         }

@@ -55,7 +55,7 @@ impl Engine {
             select.projection = vec![SelectItem::UnnamedExpr(expression)];
         }
         let schema = findings.schema();
-        let relations = Relations(vec![(FINDING.to_owned(), column_names(&schema))]);
+        let relations = Relations::of(vec![(FINDING.to_owned(), column_names(&schema))]);
         names::resolve(&mut query, &relations, condition)?;
         let context = self.context()?;
         let table = MemTable::try_new(schema, vec![vec![findings.clone()]]).map_err(wrong)?;

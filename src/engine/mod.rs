@@ -10,6 +10,7 @@ mod nulls;
 mod panics;
 pub mod plan;
 pub mod prepare;
+mod raw;
 pub mod scan;
 mod scope;
 pub mod source;
@@ -31,6 +32,7 @@ use datafusion::prelude::{SessionConfig, SessionContext};
 
 use crate::error::{Error, Result};
 use crate::functions;
+use crate::lake::table::Listing;
 use crate::lake::{Lake, WindowedTable};
 use crate::lake::{Progress, SharedReport};
 use crate::time::Window;
@@ -61,11 +63,29 @@ pub struct Session {
 }
 
 #[derive(Debug)]
-struct Relations(Vec<(String, Vec<String>)>);
+struct Relations {
+    columns: Vec<(String, Vec<String>)>,
+    /// The declared columns of those that are tables.
+    records: BTreeMap<String, Vec<String>>,
+}
+
+impl Relations {
+    /// Some that have no records.
+    fn of(columns: Vec<(String, Vec<String>)>) -> Self {
+        Self {
+            columns,
+            records: BTreeMap::new(),
+        }
+    }
+}
 
 impl Catalog for Relations {
     fn relations(&self) -> &[(String, Vec<String>)] {
-        &self.0
+        &self.columns
+    }
+
+    fn record_columns(&self, relation: &str) -> Option<&[String]> {
+        self.records.get(relation).map(Vec::as_slice)
     }
 }
 
@@ -106,6 +126,26 @@ impl Engine {
     /// # Errors
     /// When a view does not plan over this lake's tables.
     pub async fn session(&self, scope: Option<Window>, window: Option<Window>) -> Result<Session> {
+        self.session_over(scope, window, None).await
+    }
+
+    /// A session whose tables hold some files and no others, of all time: for events whose place is known. Tables that
+    /// are not named are empty.
+    ///
+    /// # Errors
+    /// When a view does not plan over this lake's tables.
+    pub async fn session_of_files(&self, files: BTreeMap<String, Listing>) -> Result<Session> {
+        let files = files.into_iter();
+        let files = files.map(|(table, listing)| (table, Arc::new(listing)));
+        self.session_over(None, None, Some(&files.collect())).await
+    }
+
+    async fn session_over(
+        &self,
+        scope: Option<Window>,
+        window: Option<Window>,
+        files: Option<&BTreeMap<String, Arc<Listing>>>,
+    ) -> Result<Session> {
         let context = self.context()?;
         if let Some(window) = window {
             bind_window(&context, window);
@@ -117,6 +157,7 @@ impl Engine {
             let provider = WindowedTable {
                 table: Arc::clone(table),
                 window: scope,
+                files: files.map(|files| files.get(name).cloned().unwrap_or_default()),
                 report: Arc::clone(&report),
                 progress: Arc::clone(&self.progress),
             };
@@ -143,11 +184,14 @@ impl Engine {
                 .and_then(|table| context.register_table(name.as_str(), Arc::new(table)))
                 .map_err(|error| Error::failure(error.strip_backtrace()))?;
         }
-        let mut relations = Relations(relations);
+        let mut relations = Relations {
+            columns: relations,
+            records: self.records(),
+        };
         views::register(&context, &self.lake, &relations).await?;
         for view in self.lake.views.values() {
             relations
-                .0
+                .columns
                 .push((view.name.clone(), column_names(&view.schema())));
         }
         Ok(Session {
@@ -156,6 +200,36 @@ impl Engine {
             lost_lookups,
             reports,
         })
+    }
+
+    /// What hunts can name, without a context.
+    async fn relations(&self) -> Relations {
+        let mut relations = Vec::new();
+        for (name, table) in &self.lake.tables {
+            relations.push((name.clone(), column_names(&table.schema())));
+        }
+        for (name, lookup) in &self.lake.lookups {
+            let rows = lookup.rows().await;
+            let columns =
+                rows.map_or_else(|_| Vec::new(), |rows| column_names(&rows.rows.schema()));
+            relations.push((name.clone(), columns));
+        }
+        for view in self.lake.views.values() {
+            relations.push((view.name.clone(), column_names(&view.schema())));
+        }
+        Relations {
+            columns: relations,
+            records: self.records(),
+        }
+    }
+
+    /// The declared columns of tables, by table.
+    fn records(&self) -> BTreeMap<String, Vec<String>> {
+        let tables = self.lake.tables.iter().map(|(name, table)| {
+            let columns = table.form.columns.iter().map(|column| column.name.clone());
+            (name.clone(), columns.collect())
+        });
+        tables.collect()
     }
 
     /// A context with our functions and no tables.
@@ -221,6 +295,7 @@ impl Session {
     pub async fn query(&self, source: &SqlSource) -> Result<datafusion::prelude::DataFrame> {
         let prepared = prepare::prepare(source, &BTreeMap::new(), &self.relations, false)?;
         self.lookups_are_there(&prepared.relations)?;
+        self.register_raw(&prepared.raw).await?;
         let plan = self
             .context
             .state()

@@ -8,11 +8,12 @@ use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
-    Distinct, ExcludeSelectItem, Expr, GroupByExpr, Ident, JoinConstraint, ObjectName,
+    Distinct, ExcludeSelectItem, Expr, Function, GroupByExpr, Ident, JoinConstraint, ObjectName,
     ObjectNamePart, OrderByKind, Query, Select, SelectItem, SelectItemQualifiedWildcardKind,
     SetExpr, TableFactor, TableWithJoins, VisitMut, VisitorMut, WildcardAdditionalOptions,
 };
 
+use super::raw::{self, Asked};
 use super::scope::{
     Columns, Relation, Scope, alias_columns, constraint, extend, last_part, make_exact, nested,
     output_name, push, same,
@@ -27,22 +28,44 @@ pub(super) const UNKNOWN_RELATION: &str = "unknown table or view `";
 pub trait Catalog {
     /// Tables and views with their columns.
     fn relations(&self) -> &[(String, Vec<String>)];
+
+    /// The declared columns of a relation that is a table with records.
+    fn record_columns(&self, _relation: &str) -> Option<&[String]> {
+        None
+    }
 }
 
-/// Resolves the names of a query and returns the tables and views it reads.
+/// What a query reads.
+#[derive(Debug)]
+pub(super) struct Resolved {
+    /// Tables and views.
+    pub(super) relations: BTreeSet<String>,
+    /// Texts of records.
+    pub(super) raw: Asked,
+}
+
+/// Resolves the names of a query and returns what it reads.
 pub(super) fn resolve(
     query: &mut Query,
     catalog: &dyn Catalog,
     source: &SqlSource,
-) -> Result<BTreeSet<String>> {
+) -> Result<Resolved> {
     let mut resolver = Resolver {
         catalog,
         source,
         ctes: Vec::new(),
         used: BTreeSet::new(),
+        raw: raw::is_used(query).then(Asked::new),
     };
     resolver.query(query, &[])?;
-    Ok(resolver.used)
+    let (relations, asked) = (resolver.used, resolver.raw);
+    if let Some(asked) = &asked {
+        raw::bind(query, asked);
+    }
+    Ok(Resolved {
+        relations,
+        raw: asked.unwrap_or_default(),
+    })
 }
 
 struct Resolver<'a> {
@@ -51,6 +74,8 @@ struct Resolver<'a> {
     /// Common table expressions in sight, innermost last.
     ctes: Vec<Relation>,
     used: BTreeSet<String>,
+    /// Texts of records, where the query asks for any.
+    raw: Option<Asked>,
 }
 
 impl Resolver<'_> {
@@ -64,6 +89,7 @@ impl Resolver<'_> {
                     self.ctes.push(Relation {
                         name: cte.alias.name.value.clone(),
                         columns,
+                        records: None,
                     });
                 }
                 let found = self.query(&mut cte.query, outer)?;
@@ -74,6 +100,7 @@ impl Resolver<'_> {
                 self.ctes.push(Relation {
                     name: cte.alias.name.value.clone(),
                     columns,
+                    records: None,
                 });
             }
         }
@@ -260,6 +287,9 @@ impl Resolver<'_> {
                 ..
             } => {
                 let found = self.relation(name)?;
+                if self.raw.is_some() && found.records.is_some() {
+                    raw::mark(name, alias);
+                }
                 push(scope, alias.as_ref(), found);
             }
             TableFactor::Derived {
@@ -278,8 +308,8 @@ impl Resolver<'_> {
                     scope,
                     alias.as_ref(),
                     Relation {
-                        name: String::new(),
                         columns,
+                        ..Relation::default()
                     },
                 );
             }
@@ -295,39 +325,19 @@ impl Resolver<'_> {
                 for expression in array_exprs {
                     self.within(expression, &scopes)?;
                 }
-                push(
-                    scope,
-                    alias.as_ref(),
-                    Relation {
-                        name: String::new(),
-                        columns: None,
-                    },
-                );
+                push(scope, alias.as_ref(), Relation::default());
             }
             TableFactor::Table { alias, .. } | TableFactor::Function { alias, .. } => {
-                push(
-                    scope,
-                    alias.as_ref(),
-                    Relation {
-                        name: String::new(),
-                        columns: None,
-                    },
-                );
+                push(scope, alias.as_ref(), Relation::default());
             }
-            _ => scope.relations.push(Relation {
-                name: String::new(),
-                columns: None,
-            }),
+            _ => scope.relations.push(Relation::default()),
         }
         Ok(())
     }
 
     fn relation(&mut self, name: &mut ObjectName) -> Result<Relation> {
         let [ObjectNamePart::Identifier(ident)] = name.0.as_mut_slice() else {
-            return Ok(Relation {
-                name: String::new(),
-                columns: None,
-            });
+            return Ok(Relation::default());
         };
         if let Some(cte) = self.ctes.iter().rev().find(|cte| same(ident, &cte.name)) {
             make_exact(ident, &cte.name);
@@ -345,6 +355,7 @@ impl Resolver<'_> {
                 Ok(Relation {
                     name: name.clone(),
                     columns: Some(columns.clone()),
+                    records: self.catalog.record_columns(name).map(|_| name.clone()),
                 })
             }
             [] => {
@@ -383,6 +394,15 @@ impl Resolver<'_> {
                 ),
             )
             .hint("names without quotes ignore case; put the one you mean in double quotes")
+    }
+
+    /// The column that a use of `raw()` stands for.
+    fn raw(&mut self, function: &mut Function, scopes: &[Scope]) -> Result<Option<Expr>> {
+        self.within(&mut function.args, scopes)?;
+        let (column, table, field) = raw::column(function, scopes, self.catalog, self.source)?;
+        let asked = self.raw.get_or_insert_default();
+        asked.entry(table).or_default().insert(field);
+        Ok(Some(column))
     }
 
     /// Resolves every name inside a part of the tree, subqueries included.
@@ -543,14 +563,18 @@ impl VisitorMut for ExpressionVisitor<'_, '_> {
         let done = match expression {
             Expr::Identifier(ident) => self.resolver.column(ident, self.scopes).map(|_| None),
             Expr::CompoundIdentifier(parts) if parts.len() > 1 => {
-                self.resolver.compound(parts, self.scopes)
+                let found = self.resolver.compound(parts, self.scopes);
+                found.map(|ident| ident.map(Expr::Identifier))
+            }
+            Expr::Function(function) if raw::is_raw(function) => {
+                self.resolver.raw(function, self.scopes)
             }
             _ => return ControlFlow::Continue(()),
         };
         match done {
             Ok(None) => ControlFlow::Continue(()),
-            Ok(Some(ident)) => {
-                *expression = Expr::Identifier(ident);
+            Ok(Some(exact)) => {
+                *expression = exact;
                 ControlFlow::Continue(())
             }
             Err(error) => ControlFlow::Break(Box::new(error)),

@@ -10,7 +10,7 @@ use datafusion::logical_expr::{Expr, LogicalPlan, Volatility};
 use datafusion::physical_plan::ExecutionPlan;
 use sha2::{Digest, Sha256};
 
-use super::{Session, SqlSource, panics, prepare};
+use super::{Engine, Session, SqlSource, panics, prepare};
 use crate::error::{Error, Result, did_you_mean};
 use crate::hex;
 use crate::hunt::{Hunt, Parameter, front_matter};
@@ -38,6 +38,8 @@ pub struct PlannedHunt {
     pub logic_hash: String,
     /// The tables it reads.
     pub tables: Vec<String>,
+    /// The lookups it reads.
+    pub lookups: Vec<String>,
     /// Views it reads that no table of this lake feeds.
     pub missing_views: Vec<String>,
 }
@@ -61,6 +63,7 @@ impl Session {
         };
         let prepared = prepare::prepare(&source, parameters, &self.relations, true)?;
         self.lookups_are_there(&prepared.relations)?;
+        self.register_raw(&prepared.raw).await?;
         let state = self.context.state();
         let wrong = |error| source.planning_error(&error);
         let plan = state
@@ -73,13 +76,13 @@ impl Session {
             return Err(error);
         }
         check_last_seen(hunt, &plan)?;
-        let mut tables: Vec<String> = Vec::new();
+        let (mut tables, mut lookups): (Vec<String>, Vec<String>) = (Vec::new(), Vec::new());
         for relation in &prepared.relations {
             match lake.views.get(relation) {
                 Some(view) => {
                     tables.extend(lake.sources(view).map(|(table, _)| table.name.clone()));
                 }
-                None if lake.lookups.contains_key(relation) => {}
+                None if lake.lookups.contains_key(relation) => lookups.push(relation.clone()),
                 None => tables.push(relation.clone()),
             }
         }
@@ -107,30 +110,33 @@ impl Session {
             plan: physical,
             logic_hash: logic_hash(hunt, lake, lookback, parameters, prepared.relations.iter()),
             tables,
+            lookups,
             missing_views,
         })
     }
 }
 
-impl Session {
-    /// What decides a rerun of a hunt, as [`PlannedHunt::logic_hash`], without planning it.
-    ///
-    /// # Errors
-    /// Those of a text that does not parse or names what there is not.
-    pub fn logic_hash(
+impl Engine {
+    /// What decides a rerun of each of some hunts, as [`PlannedHunt::logic_hash`], without planning them. The error of a
+    /// text that does not parse, or names what there is not, is its own.
+    pub async fn logic_hashes(
         &self,
-        hunt: &Hunt,
-        lake: &Lake,
-        lookback: Duration,
-        parameters: &BTreeMap<String, Parameter>,
-    ) -> Result<String> {
-        let source = SqlSource {
-            path: hunt.path.clone(),
-            text: hunt.sql.clone(),
+        hunts: &[(&Hunt, Duration, BTreeMap<String, Parameter>)],
+    ) -> Vec<Result<String>> {
+        let relations = self.relations().await;
+        let hash = |hunt: &Hunt, lookback, parameters: &BTreeMap<String, Parameter>| {
+            let source = SqlSource {
+                path: hunt.path.clone(),
+                text: hunt.sql.clone(),
+            };
+            let prepared = prepare::prepare(&source, parameters, &relations, true)?;
+            let read = prepared.relations.iter();
+            Ok(logic_hash(hunt, self.lake(), lookback, parameters, read))
         };
-        let prepared = prepare::prepare(&source, parameters, &self.relations, true)?;
-        let relations = prepared.relations.iter();
-        Ok(logic_hash(hunt, lake, lookback, parameters, relations))
+        let hashes = hunts.iter();
+        hashes
+            .map(|(hunt, lookback, parameters)| hash(hunt, *lookback, parameters))
+            .collect()
     }
 }
 

@@ -15,6 +15,7 @@ use datafusion::sql::sqlparser::dialect::GenericDialect;
 use datafusion::sql::sqlparser::tokenizer::Span;
 
 use super::names::{self, Catalog};
+use super::raw::Asked;
 use super::source::SqlSource;
 use crate::error::{Error, Result, did_you_mean};
 use crate::hunt::{Parameter, front_matter};
@@ -26,6 +27,8 @@ pub struct Prepared {
     pub statement: Statement,
     /// The tables and views it reads.
     pub relations: BTreeSet<String>,
+    /// The texts of records it asks for.
+    pub(super) raw: Asked,
 }
 
 /// Parses and checks a query.
@@ -80,8 +83,8 @@ pub(super) fn prepare_all(
         };
         errors.push(error.hint(format!("write `${name}` where its value belongs")));
     }
-    let relations = names::resolve(&mut query, catalog, source);
-    let relations = relations.map_err(|error| errors.push(error)).ok()?;
+    let resolved = names::resolve(&mut query, catalog, source);
+    let resolved = resolved.map_err(|error| errors.push(error)).ok()?;
     let query = Statement::Statement(Box::new(SqlStatement::Query(query)));
     let statement = match explain {
         None => query,
@@ -92,7 +95,8 @@ pub(super) fn prepare_all(
     };
     Some(Prepared {
         statement,
-        relations,
+        relations: resolved.relations,
+        raw: resolved.raw,
     })
 }
 

@@ -9,10 +9,12 @@ use datafusion::sql::sqlparser::ast::{
 /// Columns of something in FROM; `None` when they cannot be known before planning.
 pub(super) type Columns = Option<Vec<String>>;
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Relation {
     pub(super) name: String,
     pub(super) columns: Columns,
+    /// The table whose records these are; none of a view, a lookup, a subquery.
+    pub(super) records: Option<String>,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -74,6 +76,8 @@ pub(super) fn push(scope: &mut Scope, alias: Option<&TableAlias>, found: Relatio
     scope.relations.push(match alias {
         Some(alias) => Relation {
             name: alias.name.value.clone(),
+            // Renamed columns are no longer those of a record.
+            records: found.records.filter(|_| alias.columns.is_empty()),
             columns: alias_columns(alias).or(found.columns),
         },
         None => found,

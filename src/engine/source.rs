@@ -42,6 +42,12 @@ impl SqlSource {
 
     /// An error of the parser or planner, with its place and hint where it has them.
     pub fn planning_error(&self, error: &DataFusionError) -> Error {
+        // What went wrong below the planner is no mistake in the text: a lake that does not answer, say.
+        if let DataFusionError::External(cause) = error.find_root()
+            && let Some(cause) = cause.downcast_ref::<Error>()
+        {
+            return cause.clone();
+        }
         if let Some(error) = self.no_such_column(error) {
             return error;
         }

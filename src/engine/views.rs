@@ -80,7 +80,11 @@ pub(super) async fn branch(
                 .push(SelectItem::UnnamedExpr(SqlExpr::Identifier(ident)));
         }
     }
-    names::resolve(&mut query, catalog, &source)?;
+    let resolved = names::resolve(&mut query, catalog, &source)?;
+    if !resolved.raw.is_empty() {
+        let error = source.error_about("raw", "a view cannot use raw()");
+        return Err(error.hint("declare a column of type `json` in the form, with the path"));
+    }
     let statement = Statement::Statement(Box::new(SqlStatement::Query(query)));
     let plan = context
         .state()

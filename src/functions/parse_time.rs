@@ -11,7 +11,7 @@ use chrono_tz::Tz;
 
 /// How a text or a number says an instant.
 ///
-/// `TimeFormat::parse` reads the name of a format: `iso8601`, `unix_s`, `unix_ms`, `filetime`, or a pattern of chrono's
+/// `TimeFormat::parse` reads the name of a format: `iso8601`, `unix`, `unix_s`, `unix_ms`, `filetime`, or a pattern of chrono's
 /// strftime such as `%d/%b/%Y:%H:%M:%S %z`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct TimeFormat {
@@ -24,6 +24,8 @@ enum Kind {
     Iso8601,
     /// Seconds since 1970 with a fraction; the number of digits that make a microsecond.
     Unix { scale: u32 },
+    /// The same in seconds, milliseconds, microseconds or nanoseconds, as its size says.
+    UnixAny,
     /// Ticks of 100 ns since 1601, decimal or 0x hexadecimal.
     Filetime,
     /// A chrono pattern; `blank` when it is `%Y-%m-%d %H:%M:%S` with or without `%.f`, which has a faster way.
@@ -51,13 +53,14 @@ impl TimeFormat {
     pub fn parse(format: &str) -> Result<TimeFormat, String> {
         let kind = match format {
             "iso8601" => Kind::Iso8601,
+            "unix" => Kind::UnixAny,
             "unix_s" => Kind::Unix { scale: 6 },
             "unix_ms" => Kind::Unix { scale: 3 },
             "filetime" => Kind::Filetime,
             pattern if pattern.contains('%') => pattern_kind(pattern)?,
             unknown => {
                 return Err(format!(
-                    "unknown time format '{unknown}' (hint: iso8601, unix_s, unix_ms, filetime or a strftime pattern such as %Y-%m-%d %H:%M:%S)"
+                    "unknown time format '{unknown}' (hint: iso8601, unix, unix_s, unix_ms, filetime or a strftime pattern such as %Y-%m-%d %H:%M:%S)"
                 ));
             }
         };
@@ -66,7 +69,19 @@ impl TimeFormat {
 
     /// Whether its texts are numbers that grow with time.
     pub fn is_number(&self) -> bool {
-        matches!(self.kind, Kind::Unix { .. } | Kind::Filetime)
+        matches!(
+            self.kind,
+            Kind::Unix { .. } | Kind::UnixAny | Kind::Filetime
+        )
+    }
+
+    /// The instants between which those of all numbers from `least` to `most` lie; `None` where that cannot be told.
+    pub fn bounds(&self, least: i64, most: i64) -> Option<(i64, i64)> {
+        if self.kind == Kind::UnixAny && unit(least) != unit(most) {
+            return None;
+        }
+        let micros = |number: i64| self.parse_text(&number.to_string(), Tz::UTC);
+        Some((micros(least)?, micros(most)?))
     }
 
     /// The instant in microseconds since 1970 (UTC), finer digits cut off; `None` when the text is not of this format or
@@ -79,6 +94,7 @@ impl TimeFormat {
         let micros = match &self.kind {
             Kind::Iso8601 => iso8601(text, zone),
             Kind::Unix { scale } => decimal(text, *scale),
+            Kind::UnixAny => unix_any(text),
             Kind::Filetime => filetime(text),
             Kind::Pattern {
                 items,
@@ -319,6 +335,25 @@ fn decimal(text: &str, scale: u32) -> Option<i64> {
         return value.checked_neg()?.checked_sub(cut);
     }
     Some(value)
+}
+
+/// How many digits of a number since 1970 are below the second: 10^11 seconds are the year 5138, 10^11 milliseconds 1973.
+fn unit(number: i64) -> u32 {
+    match number.unsigned_abs() / 100_000_000_000 {
+        0 => 0,
+        1..1_000 => 3,
+        1_000..1_000_000 => 6,
+        _ => 9,
+    }
+}
+
+fn unix_any(text: &str) -> Option<i64> {
+    let whole = text.split_once('.').map_or(text, |(whole, _)| whole);
+    let whole: i64 = whole.parse().ok()?;
+    match unit(whole) {
+        9 => Some(whole.div_euclid(1000)),
+        digits => decimal(text, 6 - digits),
+    }
 }
 
 fn filetime(text: &str) -> Option<i64> {

@@ -28,8 +28,8 @@ static DOCUMENTATION: LazyLock<Documentation> = LazyLock::new(|| {
         syntax: SYNTAX,
         example: "SELECT parse_time('2020-10-18 02:17:06.330', 'iso8601', 'Europe/Berlin');  -- 2020-10-18T00:17:06.330Z",
         arguments: &[
-            ("text", "Text, or a number for unix_s, unix_ms and filetime."),
-            ("format", "A literal: iso8601, unix_s, unix_ms, filetime (Windows ticks) or a strftime pattern of chrono."),
+            ("text", "Text, or a number for unix, unix_s, unix_ms and filetime."),
+            ("format", "A literal: iso8601, unix (seconds, milliseconds, microseconds or nanoseconds, by their size), unix_s, unix_ms, filetime (Windows ticks) or a strftime pattern of chrono."),
             ("timezone", "A literal such as Europe/Berlin, for texts without an offset; UTC when left out."),
         ],
     }

@@ -1,7 +1,12 @@
-//! Reads what earlier runs left: which groups alerted before, for telling new alerts from repeats, and which exceptions
-//! were of no use.
+//! Reads what earlier runs left: which tiles are done ([`coverage`]), which groups alerted before, for telling new alerts
+//! from repeats, which exceptions were of no use, which alerts are stored ([`stored`]), and what the last weeks looked like
+//! ([`trend`]).
 //!
 //! A reading, never a change: the same whatever order the tiles ran in.
+
+pub mod coverage;
+pub mod stored;
+pub mod trend;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,10 +16,11 @@ use datafusion::arrow::array::{Array, AsArray};
 use datafusion::arrow::datatypes::DataType;
 use datafusion::parquet::arrow::ProjectionMask;
 use datafusion::parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
-use crate::error::Result;
-use crate::output::{Output, value};
+use crate::error::{Error, Result};
+use crate::output::publish::hunt_path;
+use crate::output::{Alert, Output, value};
 use crate::time::Window;
 
 /// When each group of a hunt alerted in tiles before this one, no further back than `suppress`: group to latest
@@ -54,6 +60,67 @@ pub async fn earlier_alerts(
         day = next;
     }
     Ok(groups)
+}
+
+/// Where the file is that says up to when a job's tiles were pruned.
+pub fn pruned_path(job: &str) -> String {
+    format!("ledger/{job}/pruned.json")
+}
+
+/// What says that tiles are gone on purpose.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Pruned {
+    /// Tiles that start before are no more, and not missing.
+    pub before: DateTime<Utc>,
+}
+
+/// Up to when the tiles of a job were pruned, if they were.
+///
+/// # Errors
+/// When the record of it cannot be read.
+pub async fn pruned_before(output: &Output, job: &str) -> Result<Option<DateTime<Utc>>> {
+    let path = pruned_path(job);
+    if !output.exists(&path).await? {
+        return Ok(None);
+    }
+    let bytes = output.read(&path).await?;
+    let pruned: Pruned = serde_json::from_slice(&bytes).map_err(|error| {
+        Error::failure(format!("it does not parse: {error}")).in_file(output.root().join(&path))
+    })?;
+    Ok(Some(pruned.before))
+}
+
+/// The alerts that a tile has of a hunt, as they are stored.
+///
+/// # Errors
+/// When there are some that cannot be read.
+pub async fn alerts_of(output: &Output, job: &str, hunt: &str, tile: Window) -> Result<Vec<Alert>> {
+    let path = hunt_path("alerts", job, tile, hunt);
+    if !output.exists(&path).await? {
+        return Ok(Vec::new());
+    }
+    let bytes = output.read(&path).await?;
+    let read = || -> std::result::Result<Vec<Alert>, Box<dyn std::error::Error>> {
+        let mut alerts = Vec::new();
+        for batch in ParquetRecordBatchReaderBuilder::try_new(bytes)?.build()? {
+            let batch = batch?;
+            let schema = batch.schema();
+            for row in 0..batch.num_rows() {
+                let names = schema.fields().iter().map(|field| field.name().clone());
+                let cells = names
+                    .zip(batch.columns())
+                    .map(|(name, column)| (name, value::json(column.as_ref(), row)));
+                let cells: serde_json::Map<_, _> = cells.collect();
+                alerts.push(serde_json::from_value(cells.into())?);
+            }
+        }
+        Ok(alerts)
+    };
+    read().map_err(|error| {
+        Error::failure(format!("cannot read the alerts: {error}"))
+            .in_file(output.root().join(&path))
+            .hint("run the tile again")
+    })
 }
 
 /// The files of tiles in a folder, with their tiles.

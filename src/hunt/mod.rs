@@ -3,6 +3,7 @@
 //!
 //! Pure: no query engine, no async runtime. What the SQL means is the engine's business.
 
+pub mod attack;
 pub mod content;
 pub mod fixture;
 pub mod front_matter;

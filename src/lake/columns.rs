@@ -17,7 +17,9 @@ pub struct Columns {
     builders: Vec<Builder>,
     /// Values of another type than declared, by slot: they became NULL.
     pub conflicts: Vec<u64>,
-    /// Values by slot and by [`Slot::kind`].
+    /// Rows that were appended.
+    pub rows: u64,
+    /// Values by slot and by `Slot::kind`.
     pub kinds: Vec<[u64; Slot::KINDS.len()]>,
 }
 
@@ -44,6 +46,7 @@ impl Columns {
             .collect();
         Self {
             builders,
+            rows: 0,
             conflicts: vec![0; shape.types.len()],
             kinds: vec![[0; Slot::KINDS.len()]; shape.types.len()],
         }
@@ -51,6 +54,7 @@ impl Columns {
 
     /// Appends a row, one value per column.
     pub fn push(&mut self, row: &Row) {
+        self.rows += 1;
         for (index, builder) in self.builders.iter_mut().enumerate() {
             if let Some(kind) = row.slots[index].kind() {
                 self.kinds[index][kind] += 1;

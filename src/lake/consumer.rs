@@ -9,7 +9,7 @@ use datafusion::arrow::array::{
     Array, ArrayRef, AsArray, BooleanArray, RecordBatch, RecordBatchOptions,
 };
 use datafusion::arrow::compute::{filter, filter_record_batch};
-use datafusion::arrow::datatypes::{DataType, Schema, SchemaRef};
+use datafusion::arrow::datatypes::{DataType, SchemaRef};
 use datafusion::common::{DFSchema, DataFusionError, Result};
 use datafusion::execution::context::ExecutionProps;
 use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext;
@@ -27,8 +27,8 @@ pub struct Consumer {
     pub window: Option<Window>,
     /// Conjuncts, as the planner pushed them down.
     pub filters: Vec<Expr>,
-    /// Output columns, as indices into the table's schema.
-    pub projection: Vec<usize>,
+    /// Output columns, by name: one table can be read with more columns by one query than by another.
+    pub projection: SchemaRef,
 }
 
 impl Consumer {
@@ -39,22 +39,12 @@ impl Consumer {
         for filter in &self.filters {
             expr_to_columns(filter, &mut names)?;
         }
-        let mut columns = self.projection.clone();
-        for column in names {
-            columns.push(schema.index_of(&column.name)?);
-        }
-        Ok(columns)
-    }
-
-    /// The schema of its output.
-    pub fn schema(&self, table: &Table) -> SchemaRef {
-        let schema = table.schema();
-        let fields: Vec<_> = self
-            .projection
-            .iter()
-            .map(|index| Arc::clone(&schema.fields()[*index]))
-            .collect();
-        Arc::new(Schema::new(fields))
+        let names = names.iter().map(|column| &column.name);
+        let output = self.projection.fields().iter().map(|field| field.name());
+        Ok(output
+            .chain(names)
+            .map(|name| schema.index_of(name))
+            .collect::<Result<_, _>>()?)
     }
 
     /// Binds it to the columns that a scan decodes.
@@ -70,17 +60,15 @@ impl Consumer {
             .iter()
             .map(|filter| create_physical_expr(filter, &schema, &props, &context))
             .collect::<Result<Vec<_>>>()?;
-        let table_schema = plan.table.schema();
-        let projection = self
-            .projection
-            .iter()
-            .map(|index| Ok(plan.schema.index_of(table_schema.field(*index).name())?))
+        let projection = self.projection.fields().iter();
+        let projection = projection
+            .map(|field| Ok(plan.schema.index_of(field.name())?))
             .collect::<Result<Vec<_>>>()?;
         Ok(CompiledConsumer {
             window: self.window.filter(|window| Some(*window) != plan.window),
             filters,
             projection,
-            schema: self.schema(&plan.table),
+            schema: Arc::clone(&self.projection),
         })
     }
 }

@@ -5,8 +5,8 @@
 use std::sync::Arc;
 
 use datafusion::arrow::array::{
-    Array, ArrayRef, AsArray, BooleanArray, Int64Array, RecordBatch, StringViewBuilder,
-    new_null_array,
+    Array, ArrayRef, AsArray, BooleanArray, Int64Array, RecordBatch, StringViewArray,
+    StringViewBuilder, new_null_array,
 };
 use datafusion::arrow::compute::{can_cast_types, cast};
 use datafusion::arrow::datatypes::{DataType, Float64Type};
@@ -33,6 +33,17 @@ fn json_texts(array: &ArrayRef) -> datafusion::error::Result<ArrayRef> {
         texts.append_option(value);
     }
     Ok(Arc::new(texts.finish()))
+}
+
+/// Bytes as text where they are UTF-8, else as hex digits: nothing of them is lost.
+fn byte_texts(array: &ArrayRef) -> datafusion::error::Result<ArrayRef> {
+    let bytes = cast(array, &DataType::BinaryView)?;
+    let texts = bytes.as_binary_view().iter().map(|bytes| {
+        let bytes = bytes?;
+        let text = std::str::from_utf8(bytes).map(str::to_owned);
+        Some(text.unwrap_or_else(|_| crate::hex(bytes)))
+    });
+    Ok(Arc::new(texts.collect::<StringViewArray>()))
 }
 
 fn each_text<T>(
@@ -68,6 +79,7 @@ pub(super) fn convert(
             json_texts(array).unwrap_or_else(|_| new_null_array(&column_type.arrow(), array.len()))
         }
         _ if nested => new_null_array(&column_type.arrow(), array.len()),
+        ColumnType::Json if array.data_type().is_binary() => byte_texts(array)?,
         ColumnType::Int if is_text => {
             Arc::new(each_text(array, parse_int)?.collect::<Int64Array>())
         }

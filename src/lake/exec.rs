@@ -57,7 +57,7 @@ impl LakeScanExec {
         report: SharedReport,
         progress: Arc<Progress>,
     ) -> Self {
-        let schema = consumer.schema(&table);
+        let schema = Arc::clone(&consumer.projection);
         let properties = PlanProperties::new(
             EquivalenceProperties::new(Arc::clone(&schema)),
             Partitioning::UnknownPartitioning(1),

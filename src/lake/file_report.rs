@@ -53,12 +53,17 @@ pub struct FileReport {
     pub conflicts: BTreeMap<String, u64>,
     /// Wanted columns that a Parquet file does not have at all.
     pub absent: Vec<String>,
+    /// Columns of the form, by index, of which no record of an NDJSON file has a value.
+    pub valueless: Vec<u32>,
     /// What it has of each declared column, where a pass asked for it.
     pub seen: BTreeMap<String, ColumnSeen>,
     /// Oldest event time seen, microseconds.
     pub oldest: Option<i64>,
     /// Newest event time seen, microseconds.
     pub newest: Option<i64>,
+    /// No event of the file is outside, whether it was read or not; microseconds, both ends inside. Statistics count for
+    /// parts that were read too, so that this is the same whatever window was asked for.
+    pub span: Option<(i64, i64)>,
     /// Event time of the record that was read last.
     pub(super) last: Option<i64>,
     /// Why the file, or the rest of it, could not be read.
@@ -83,9 +88,11 @@ impl FileReport {
             kept_text: 0,
             conflicts: BTreeMap::new(),
             absent: Vec::new(),
+            valueless: Vec::new(),
             seen: BTreeMap::new(),
             oldest: None,
             newest: None,
+            span: None,
             last: None,
             lost: None,
             row_groups_read: 0,
@@ -98,6 +105,13 @@ impl FileReport {
         self.last = Some(micros);
         self.oldest = Some(self.oldest.map_or(micros, |oldest| oldest.min(micros)));
         self.newest = Some(self.newest.map_or(micros, |newest| newest.max(micros)));
+        self.spans(micros, micros);
+    }
+
+    /// Says that a part of the file may hold events from `oldest` to `newest`.
+    pub(super) fn spans(&mut self, oldest: i64, newest: i64) {
+        let (first, last) = self.span.unwrap_or((oldest, newest));
+        self.span = Some((first.min(oldest), last.max(newest)));
     }
 
     pub(super) fn reject(&mut self, mut bad: BadRecord) {
@@ -131,6 +145,19 @@ impl FileReport {
             Some(before) => format!("{before}; {reason}"),
             None => reason,
         });
+    }
+
+    /// The ends of [`FileReport::span`] as instants.
+    pub fn span_events(&self) -> (Option<DateTime<Utc>>, Option<DateTime<Utc>>) {
+        let ends = self.span.unzip();
+        let instant = DateTime::from_timestamp_micros;
+        // A time that no calendar has: there is no saying where it ends.
+        (
+            ends.0
+                .map(|micros| instant(micros).unwrap_or(DateTime::<Utc>::MIN_UTC)),
+            ends.1
+                .map(|micros| instant(micros).unwrap_or(DateTime::<Utc>::MAX_UTC)),
+        )
     }
 
     /// Newest event time as an instant.

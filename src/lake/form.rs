@@ -139,7 +139,7 @@ impl Paths {
 pub struct TimeSource {
     /// A declared column.
     pub column: String,
-    /// A format of `parse_time`: strftime, `unix_s`, `unix_ms`, `iso8601`, `filetime`.
+    /// A format of `parse_time`: strftime, `unix`, `unix_s`, `unix_ms`, `iso8601`, `filetime`.
     pub format: String,
     /// Zone for texts without one: a name, or `local` for the table's `timezone`. UTC by default.
     pub timezone: Option<String>,

@@ -2,7 +2,9 @@
 //!
 //! Pure: matches names, lists nothing.
 
-use chrono::{DateTime, Duration, Months, NaiveDate, TimeZone, Utc};
+use std::fmt::Write as _;
+
+use chrono::{DateTime, Datelike, Duration, Months, NaiveDate, TimeZone, Timelike, Utc};
 use regex::Regex;
 
 use crate::time::Window;
@@ -19,10 +21,115 @@ pub struct Layout {
 
 #[derive(Debug, Clone)]
 pub(super) enum Segment {
-    /// Names that match; the captures in order.
-    Name(Regex, Vec<Capture>),
+    /// Names that match.
+    Name(Name),
     /// Everything below.
     Rest,
+}
+
+/// The names of one level.
+#[derive(Debug, Clone)]
+pub(super) struct Name {
+    regex: Regex,
+    /// The groups of the expression, in order.
+    captures: Vec<Capture>,
+    pieces: Vec<Piece>,
+}
+
+/// What a name is made of.
+#[derive(Debug, Clone)]
+enum Piece {
+    Literal(char),
+    Time(Capture),
+    /// Anything: a partition value, or `*`.
+    Free,
+}
+
+/// A name that is being read.
+#[derive(Default)]
+struct Written {
+    pattern: String,
+    captures: Vec<Capture>,
+    pieces: Vec<Piece>,
+}
+
+impl Written {
+    fn literal(&mut self, literal: char) {
+        self.pattern.push_str(&regex::escape(&literal.to_string()));
+        self.pieces.push(Piece::Literal(literal));
+    }
+
+    fn free(&mut self, pattern: &str) {
+        self.pattern.push_str(pattern);
+        self.pieces.push(Piece::Free);
+    }
+
+    fn time(&mut self, capture: Capture, digits: &str) {
+        self.pattern.push_str(digits);
+        self.captures.push(capture.clone());
+        self.pieces.push(Piece::Time(capture));
+    }
+
+    fn close(&mut self) -> Result<Segment, String> {
+        if self.pattern.is_empty() {
+            return Err("it has an empty folder name".to_owned());
+        }
+        let Self {
+            pattern,
+            captures,
+            pieces,
+        } = std::mem::take(self);
+        let regex = Regex::new(&format!("^{pattern}$")).map_err(|e| e.to_string())?;
+        Ok(Segment::Name(Name {
+            regex,
+            captures,
+            pieces,
+        }))
+    }
+}
+
+impl Name {
+    /// Whether a time alone says what the name is.
+    pub(super) fn is_computable(&self) -> bool {
+        !self.pieces.iter().any(|piece| matches!(piece, Piece::Free))
+    }
+
+    /// The parts of a time that it holds.
+    pub(super) fn times(&self) -> impl Iterator<Item = &Capture> {
+        self.pieces.iter().filter_map(|piece| match piece {
+            Piece::Time(capture) => Some(capture),
+            _ => None,
+        })
+    }
+
+    /// Whether it has two numbers side by side: these are never written without leading zeros.
+    pub(super) fn has_neighbours(&self) -> bool {
+        let is_time = |piece: &Piece| matches!(piece, Piece::Time(_));
+        self.pieces.windows(2).any(|pair| pair.iter().all(is_time))
+    }
+
+    /// The name at a time, with leading zeros or without.
+    pub(super) fn at(&self, time: DateTime<Utc>, is_padded: bool) -> String {
+        let mut name = String::new();
+        for piece in &self.pieces {
+            let (number, width) = match piece {
+                Piece::Literal(literal) => {
+                    name.push(*literal);
+                    continue;
+                }
+                Piece::Free | Piece::Time(Capture::Partition(_)) => continue,
+                Piece::Time(Capture::Year) => (time.year().unsigned_abs(), 4),
+                Piece::Time(Capture::Month) => (time.month(), 2),
+                Piece::Time(Capture::Day) => (time.day(), 2),
+                Piece::Time(Capture::DayOfYear) => (time.ordinal(), 3),
+                Piece::Time(Capture::Hour) => (time.hour(), 2),
+                Piece::Time(Capture::Minute) => (time.minute(), 2),
+            };
+            let width = if is_padded || width == 4 { width } else { 1 };
+            let _ = write!(name, "{number:0width$}");
+        }
+        name
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,26 +164,15 @@ impl Layout {
     pub fn parse(template: &str) -> Result<Self, String> {
         let mut segments = Vec::new();
         let mut partitions: Vec<String> = Vec::new();
-        let mut pattern = String::new();
-        let mut captures = Vec::new();
+        let mut name = Written::default();
         let mut rest = template;
         let mut ended = false;
-        let close =
-            |pattern: &mut String, captures: &mut Vec<Capture>, segments: &mut Vec<Segment>| {
-                if pattern.is_empty() {
-                    return Err("it has an empty folder name".to_owned());
-                }
-                let regex = Regex::new(&format!("^{pattern}$")).map_err(|e| e.to_string())?;
-                segments.push(Segment::Name(regex, std::mem::take(captures)));
-                pattern.clear();
-                Ok(())
-            };
         while let Some(first) = rest.chars().next() {
             if ended {
                 return Err("`**` must be its last part".to_owned());
             }
             if let Some(after) = rest.strip_prefix("**") {
-                if !pattern.is_empty() {
+                if !name.pattern.is_empty() {
                     return Err("`**` must stand alone between slashes".to_owned());
                 }
                 segments.push(Segment::Rest);
@@ -86,11 +182,11 @@ impl Layout {
             }
             match first {
                 '/' => {
-                    close(&mut pattern, &mut captures, &mut segments)?;
+                    segments.push(name.close()?);
                     rest = &rest[1..];
                 }
                 '*' => {
-                    pattern.push_str("[^/]*");
+                    name.free("[^/]*");
                     rest = &rest[1..];
                 }
                 '{' => {
@@ -101,7 +197,7 @@ impl Layout {
                         let mut format = format.chars();
                         while let Some(c) = format.next() {
                             match c {
-                                '/' => close(&mut pattern, &mut captures, &mut segments)?,
+                                '/' => segments.push(name.close()?),
                                 '%' => {
                                     let (capture, digits) = match format.next() {
                                         Some('Y') => (Capture::Year, r"(\d{4})"),
@@ -117,10 +213,9 @@ impl Layout {
                                             ));
                                         }
                                     };
-                                    captures.push(capture);
-                                    pattern.push_str(digits);
+                                    name.time(capture, digits);
                                 }
-                                literal => pattern.push_str(&regex::escape(&literal.to_string())),
+                                literal => name.literal(literal),
                             }
                         }
                     } else {
@@ -131,21 +226,21 @@ impl Layout {
                                 "`{{{piece}}}` is neither {{time:...}} nor a column name"
                             ));
                         }
-                        captures.push(Capture::Partition(piece.to_owned()));
-                        if !partitions.iter().any(|name| name == piece) {
+                        name.captures.push(Capture::Partition(piece.to_owned()));
+                        if !partitions.iter().any(|other| other == piece) {
                             partitions.push(piece.to_owned());
                         }
-                        pattern.push_str("([^/]*)");
+                        name.free("([^/]*)");
                     }
                 }
                 literal => {
-                    pattern.push_str(&regex::escape(&literal.to_string()));
+                    name.literal(literal);
                     rest = &rest[literal.len_utf8()..];
                 }
             }
         }
         if !ended {
-            close(&mut pattern, &mut captures, &mut segments)?;
+            segments.push(name.close()?);
         }
         Ok(Self {
             segments,
@@ -161,14 +256,40 @@ impl Layout {
     pub(super) fn segments(&self) -> &[Segment] {
         &self.segments
     }
+
+    /// Whether names from a level on say a time.
+    pub(super) fn has_time_below(&self, depth: usize) -> bool {
+        self.segments[depth..].iter().any(|segment| match segment {
+            Segment::Name(name) => name.times().next().is_some(),
+            Segment::Rest => false,
+        })
+    }
+
+    /// What the path of a file below a level says, or `None` when it does not fit.
+    pub(super) fn read_below(
+        &self,
+        depth: usize,
+        values: &PathValues,
+        path: &str,
+    ) -> Option<PathValues> {
+        let mut values = values.clone();
+        let mut parts = path.split('/');
+        for segment in &self.segments[depth..] {
+            match segment {
+                Segment::Rest => return parts.next().map(|_| values),
+                Segment::Name(name) => values = values.with(name, parts.next()?)?,
+            }
+        }
+        parts.next().is_none().then_some(values)
+    }
 }
 
 impl PathValues {
     /// Adds what a name says, or `None` when it does not match.
-    pub(super) fn with(&self, regex: &Regex, captures: &[Capture], name: &str) -> Option<Self> {
-        let found = regex.captures(name)?;
+    pub(super) fn with(&self, level: &Name, name: &str) -> Option<Self> {
+        let found = level.regex.captures(name)?;
         let mut values = self.clone();
-        for (index, capture) in captures.iter().enumerate() {
+        for (index, capture) in level.captures.iter().enumerate() {
             let text = found.get(index + 1)?.as_str();
             match capture {
                 Capture::Year => values.year = Some(text.parse().ok()?),
@@ -181,6 +302,20 @@ impl PathValues {
             }
         }
         Some(values)
+    }
+
+    /// The parts of a time that are known.
+    pub(super) fn known(&self) -> Vec<Capture> {
+        let parts = [
+            (Capture::Year, self.year.is_some()),
+            (Capture::Month, self.month.is_some()),
+            (Capture::Day, self.day.is_some()),
+            (Capture::DayOfYear, self.day_of_year.is_some()),
+            (Capture::Hour, self.hour.is_some()),
+            (Capture::Minute, self.minute.is_some()),
+        ];
+        let known = parts.into_iter().filter(|(_, is_known)| *is_known);
+        known.map(|(capture, _)| capture).collect()
     }
 
     /// The time the path holds so far: the whole year, month, day, hour or minute it names, in UTC. `None` when it
@@ -221,7 +356,7 @@ mod tests {
         for (segment, name) in layout.segments().iter().zip(path.split('/')) {
             match segment {
                 Segment::Rest => return Some(values),
-                Segment::Name(regex, captures) => values = values.with(regex, captures, name)?,
+                Segment::Name(level) => values = values.with(level, name)?,
             }
         }
         Some(values)

@@ -18,8 +18,8 @@ use sha2::{Digest, Sha256};
 use tokio::sync::OnceCell;
 
 use super::config::{Compression, Format, LakeFile, TableConfig};
+use super::decompress::decompress;
 use super::form::ColumnSpec;
-use super::ndjson::decompress;
 use crate::credentials::Credentials;
 use crate::error::{Error, Result};
 use crate::store::{Address, Location};

@@ -3,16 +3,18 @@
 //!
 //! Blocking; runs on a thread of its own. Knows nothing of queries.
 
-use std::io::{self, BufReader, Read};
+use std::io::{self, Read};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::columns::Columns;
 use super::config::Compression;
 use super::decoded::{BLOCK_ROWS, Block, DecodePlan, NEVER, Record, content_identity, identity};
-use super::encoding::decode;
+use super::decompress::{decompress, decompress_as_found};
+use super::encoding::{Encoding, decode};
 use super::file_report::{FileReport, Progress};
-use super::lines::Lines;
+use super::lines::{Line, Lines};
+use super::pieces::{DEEPEST, pieces};
 use super::quarantine::BadRecord;
 use super::row::{Row, RowShape, Slot};
 use super::table::DataFile;
@@ -42,20 +44,6 @@ impl<R: Read> Read for Counted<R> {
     }
 }
 
-pub(super) fn decompress(
-    compression: Compression,
-    reader: impl Read + Send + 'static,
-) -> io::Result<Box<dyn Read + Send>> {
-    Ok(match compression {
-        Compression::Gzip => {
-            let reader = BufReader::with_capacity(128 * 1024, reader);
-            Box::new(flate2::bufread::MultiGzDecoder::new(reader))
-        }
-        Compression::Zstd => Box::new(zstd::stream::read::Decoder::new(reader)?),
-        Compression::None => Box::new(reader),
-    })
-}
-
 /// Reads a file and gives its rows block by block to `sink`, which answers whether it wants more.
 pub fn read(
     plan: &DecodePlan,
@@ -76,20 +64,18 @@ pub fn read(
         progress: Arc::clone(progress),
         own: Arc::clone(&bytes_read),
     };
-    let by_name = Compression::of(&file.object.path);
-    let compression = plan.table.compression.unwrap_or(by_name);
-    let (reader, encoding) = match decompress(compression, counted).and_then(decode) {
+    let stream = match plan.table.compression {
+        Some(compression) => decompress(compression, counted),
+        None => decompress_as_found(Compression::of(&file.object.path), counted),
+    };
+    let (reader, encoding) = match stream.and_then(decode) {
         Ok(decoded) => decoded,
         Err(error) => {
             report.lost = Some(format!("after 0 records: {error}"));
             return;
         }
     };
-    let form = &plan.table.form;
-    let shape = RowShape::new(plan.form_columns.iter().map(|index| &form.columns[*index]));
-    let mut row = shape.row();
-    let mut columns = Columns::new(&shape);
-    let mut pending = Pending::default();
+    let mut records = Records::new(plan, file, progress);
     let mut lines = Lines::new(reader, encoding);
     let mut wanted = true;
     while wanted {
@@ -110,45 +96,19 @@ pub fn read(
         if line.too_long.is_none() && bytes.iter().all(u8::is_ascii_whitespace) {
             continue;
         }
-        let reason = match read_line(&shape, &mut row, bytes, line.too_long) {
-            Err(bad) => Some(bad),
-            Ok(()) => match event_time(plan, &row) {
-                None => Some(("no_time", plan.no_time_detail())),
-                Some(micros) => {
-                    report.saw(micros);
-                    if plan.wants(micros) {
-                        report.in_window += u64::from(plan.focuses(micros));
-                        columns.push(&row);
-                        pending.bytes += row.text.len();
-                        pending.times.push(micros);
-                        pending.rows.push(line.number.cast_signed());
-                        pending.ids.push(record_identity(plan, &row, micros, bytes));
-                    }
-                    None
-                }
-            },
-        };
-        match reason {
-            None => {
-                report.rows += 1;
-                if report.rows.is_multiple_of(PROGRESS_ROWS) {
-                    progress.rows.fetch_add(PROGRESS_ROWS, Ordering::Relaxed);
-                }
-            }
-            Some((reason, detail)) => {
-                let (number, offset) = (line.number, line.offset);
-                let path = &file.object.path;
-                let mut bad = BadRecord::line(path, number, offset, reason, detail, bytes);
+        wanted = match line.too_long {
+            Some(length) => {
+                let detail = format!("a line of {length} bytes");
+                let mut bad = records.bad(&line, ("too_long", detail), bytes);
                 bad.length = line.length;
                 report.reject(bad);
+                true
             }
-        }
-        if pending.times.len() >= BLOCK_ROWS || pending.bytes >= BLOCK_BYTES {
-            wanted = sink(pending.take(&mut columns), report);
-        }
+            None => records.take(&Line { bytes, ..line }, encoding, 0, report, sink),
+        };
     }
-    if wanted && !pending.times.is_empty() {
-        sink(pending.take(&mut columns), report);
+    if wanted && !records.pending.times.is_empty() {
+        sink(records.block(), report);
     }
     if lines.is_cut_off() {
         report.lose("its JSON array is not closed: the end of the file is missing".to_owned());
@@ -158,7 +118,7 @@ pub fn read(
     }
     let untold = report.rows % PROGRESS_ROWS;
     progress.rows.fetch_add(untold, Ordering::Relaxed);
-    tell_of_columns(plan, &columns, report);
+    tell_of_columns(plan, &records.columns, report);
 }
 
 /// What the columns have seen: values that did not fit, and, where it is asked, which values there were.
@@ -167,6 +127,11 @@ fn tell_of_columns(plan: &DecodePlan, columns: &Columns, report: &mut FileReport
     for (slot, count) in (0..).zip(&columns.conflicts) {
         if *count > 0 {
             report.conflict(&form.columns[plan.form_columns[slot]].name, *count);
+        }
+    }
+    for (column, kinds) in plan.form_columns.iter().zip(&columns.kinds) {
+        if columns.rows > 0 && kinds.iter().all(|rows| *rows == 0) {
+            report.valueless.extend(u32::try_from(*column));
         }
     }
     if plan.profile {
@@ -189,6 +154,17 @@ fn told_of_shrinking(file: &DataFile, bytes_read: u64, report: &mut FileReport) 
     }
 }
 
+/// The records of a file on their way into blocks.
+struct Records<'a> {
+    plan: &'a DecodePlan,
+    file: &'a DataFile,
+    progress: &'a Progress,
+    shape: RowShape,
+    row: Row,
+    columns: Columns,
+    pending: Pending,
+}
+
 #[derive(Default)]
 struct Pending {
     bytes: usize,
@@ -197,36 +173,110 @@ struct Pending {
     ids: Vec<u128>,
 }
 
-impl Pending {
-    fn take(&mut self, columns: &mut Columns) -> Block {
-        self.bytes = 0;
-        Block {
-            columns: columns.finish(),
-            times: std::mem::take(&mut self.times),
-            rows: std::mem::take(&mut self.rows),
-            ids: std::mem::take(&mut self.ids),
+impl<'a> Records<'a> {
+    fn new(plan: &'a DecodePlan, file: &'a DataFile, progress: &'a Progress) -> Self {
+        let form = &plan.table.form;
+        let shape = RowShape::new(plan.form_columns.iter().map(|index| &form.columns[*index]));
+        Self {
+            row: shape.row(),
+            columns: Columns::new(&shape),
+            pending: Pending::default(),
+            plan,
+            file,
+            progress,
+            shape,
         }
     }
-}
 
-fn read_line(
-    shape: &RowShape,
-    row: &mut Row,
-    bytes: &[u8],
-    too_long: Option<u64>,
-) -> Result<(), (&'static str, String)> {
-    if let Some(length) = too_long {
-        return Err(("too_long", format!("a line of {length} bytes")));
+    fn block(&mut self) -> Block {
+        let pending = std::mem::take(&mut self.pending);
+        Block {
+            columns: self.columns.finish(),
+            times: pending.times,
+            rows: pending.rows,
+            ids: pending.ids,
+        }
     }
-    let text = std::str::from_utf8(bytes).map_err(|error| ("not_utf8", error.to_string()))?;
-    row.read(shape, text).map_err(|error| {
-        let reason = if error.is_data() {
-            "not_an_object"
-        } else {
-            "not_json"
+
+    fn bad(&self, line: &Line<'_>, why: (&'static str, String), bytes: &[u8]) -> BadRecord {
+        let path = &self.file.object.path;
+        BadRecord::line(path, line.number, line.offset, why.0, why.1, bytes)
+    }
+
+    /// Takes a line, or the records that it turns out to hold, which all have its number; false when `sink` wants no more.
+    fn take(
+        &mut self,
+        line: &Line<'_>,
+        encoding: Encoding,
+        depth: usize,
+        report: &mut FileReport,
+        sink: &mut dyn FnMut(Block, &mut FileReport) -> bool,
+    ) -> bool {
+        let why = match self.event(line, report) {
+            Ok(()) => {
+                report.rows += 1;
+                if report.rows.is_multiple_of(PROGRESS_ROWS) {
+                    self.progress
+                        .rows
+                        .fetch_add(PROGRESS_ROWS, Ordering::Relaxed);
+                }
+                let is_full =
+                    self.pending.times.len() >= BLOCK_ROWS || self.pending.bytes >= BLOCK_BYTES;
+                return !is_full || sink(self.block(), report);
+            }
+            Err(why) => why,
         };
-        (reason, error.to_string())
-    })
+        let mut wanted = true;
+        let mut each = |piece: &str| {
+            let before = piece.as_ptr().addr() - line.bytes.as_ptr().addr();
+            let piece = Line {
+                offset: line.offset + encoding.width(&line.bytes[..before]),
+                bytes: piece.as_bytes(),
+                length: encoding.width(piece.as_bytes()),
+                ..*line
+            };
+            wanted = wanted && self.take(&piece, encoding, depth + 1, report, sink);
+        };
+        let text = std::str::from_utf8(line.bytes).ok();
+        let text = text.filter(|_| depth < DEEPEST);
+        if !text.is_some_and(|text| pieces(text, &mut each)) {
+            let mut bad = self.bad(line, why, line.bytes);
+            bad.length = line.length;
+            report.reject(bad);
+        }
+        wanted
+    }
+
+    /// Takes one event.
+    fn event(
+        &mut self,
+        line: &Line<'_>,
+        report: &mut FileReport,
+    ) -> Result<(), (&'static str, String)> {
+        let text = std::str::from_utf8(line.bytes);
+        let text = text.map_err(|error| ("not_utf8", error.to_string()))?;
+        self.row.read(&self.shape, text).map_err(|error| {
+            let reason = if error.is_data() {
+                "not_an_object"
+            } else {
+                "not_json"
+            };
+            (reason, error.to_string())
+        })?;
+        let (plan, row) = (self.plan, &self.row);
+        let micros = event_time(plan, row).ok_or_else(|| ("no_time", plan.no_time_detail()))?;
+        report.saw(micros);
+        if plan.wants(micros) {
+            report.in_window += u64::from(plan.focuses(micros));
+            self.columns.push(row);
+            self.pending.bytes += row.text.len();
+            self.pending.times.push(micros);
+            self.pending.rows.push(line.number.cast_signed());
+            let id = record_identity(plan, row, micros, line.bytes);
+            self.pending.ids.push(id);
+        }
+        Ok(())
+    }
 }
 
 /// The event time of a row: the first of the form's sources that parses.

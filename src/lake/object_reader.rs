@@ -1,4 +1,4 @@
-//! Ranges of an object for the Parquet reader.
+//! Ranges of an object for the Parquet reader, and what of them is already here.
 //!
 //! Knows one object's path and size, nothing of tables.
 
@@ -13,16 +13,22 @@ use datafusion::parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader
 use futures::FutureExt;
 use futures::future::BoxFuture;
 
-use crate::store::{Location, Object};
+use crate::store::{GAP, Location, Object};
 
-/// The end of a file that is fetched first, in the hope that it holds the whole footer.
-const FOOTER_HINT: usize = 64 * 1024;
+/// The end of a file that is fetched first, in the hope that it holds the whole footer: a hundred columns and a hundred
+/// row groups fit.
+const FOOTER: u64 = 64 * 1024;
+
+/// A part of an object: where it begins, and its bytes.
+pub type Part = (u64, Bytes);
 
 /// One object of a location.
 #[derive(Debug, Clone)]
 pub struct ObjectReader {
     location: Location,
     object: Object,
+    /// What was fetched before it was asked for.
+    parts: Vec<Part>,
 }
 
 impl ObjectReader {
@@ -31,7 +37,56 @@ impl ObjectReader {
         Self {
             location: location.clone(),
             object: object.clone(),
+            parts: Vec::new(),
         }
+    }
+
+    /// The same with more of the object at hand.
+    #[must_use]
+    pub fn with(&self, parts: Vec<Part>) -> Self {
+        let mut reader = self.clone();
+        reader.parts.extend(parts);
+        reader
+    }
+
+    /// Fetches the end of the object, or all of a small one, so that the footer, and often more, is here.
+    ///
+    /// # Errors
+    /// When it cannot be fetched.
+    pub async fn fetch_end(&mut self) -> object_store::Result<()> {
+        let size = self.object.size;
+        let length = if size <= GAP { size } else { FOOTER };
+        if length > 0 {
+            let end = size - length..size;
+            self.parts = self.fetch(vec![end]).await?;
+        }
+        Ok(())
+    }
+
+    /// Which of some ranges are not here yet.
+    pub fn missing(&self, ranges: impl IntoIterator<Item = Range<u64>>) -> Vec<Range<u64>> {
+        let ranges = ranges.into_iter();
+        ranges.filter(|range| self.held(range).is_none()).collect()
+    }
+
+    /// Fetches ranges, near ones as one.
+    ///
+    /// # Errors
+    /// When one cannot be fetched in full.
+    pub async fn fetch(&self, ranges: Vec<Range<u64>>) -> object_store::Result<Vec<Part>> {
+        let bytes = self.location.ranges(&self.object, &ranges).await?;
+        let starts = ranges.iter().map(|range| range.start);
+        Ok(starts.zip(bytes).collect())
+    }
+
+    /// A range, where it is here.
+    fn held(&self, range: &Range<u64>) -> Option<Bytes> {
+        self.parts.iter().find_map(|(start, bytes)| {
+            let from = usize::try_from(range.start.checked_sub(*start)?).ok()?;
+            let length = usize::try_from(range.end.checked_sub(range.start)?).ok()?;
+            let to = from.checked_add(length)?;
+            (to <= bytes.len()).then(|| bytes.slice(from..to))
+        })
     }
 }
 
@@ -52,6 +107,10 @@ impl AsyncFileReader for ObjectReader {
 
     fn get_byte_ranges(&mut self, ranges: Vec<Range<u64>>) -> BoxFuture<'_, Result<Vec<Bytes>>> {
         async move {
+            let held: Option<Vec<_>> = ranges.iter().map(|range| self.held(range)).collect();
+            if let Some(held) = held {
+                return Ok(held);
+            }
             let fetched = self.location.ranges(&self.object, &ranges).await;
             fetched.map_err(external)
         }
@@ -64,7 +123,8 @@ impl AsyncFileReader for ObjectReader {
     ) -> BoxFuture<'a, Result<Arc<ParquetMetaData>>> {
         async move {
             let size = self.object.size;
-            let reader = ParquetMetaDataReader::new().with_prefetch_hint(Some(FOOTER_HINT));
+            let here = self.parts.last().map_or(0, |(_, bytes)| bytes.len());
+            let reader = ParquetMetaDataReader::new().with_prefetch_hint(Some(here));
             Ok(Arc::new(reader.load_and_finish(self, size).await?))
         }
         .boxed()

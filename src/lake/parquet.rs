@@ -3,7 +3,7 @@
 //!
 //! Blocking; runs on a thread of its own. Knows nothing of queries.
 
-use std::collections::BTreeSet;
+use std::any::Any;
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -12,16 +12,16 @@ use std::sync::atomic::Ordering;
 use chrono::{DateTime, TimeZone};
 use chrono_tz::Tz;
 use datafusion::arrow::array::{
-    Array, ArrayRef, AsArray, BooleanArray, RecordBatch, new_null_array,
+    Array, ArrayRef, AsArray, BooleanArray, RecordBatch, StructArray, new_null_array,
 };
 use datafusion::arrow::compute::kernels::zip::zip;
 use datafusion::arrow::compute::{cast, is_not_null};
 use datafusion::arrow::datatypes::{DataType, Int64Type, TimeUnit, TimestampMicrosecondType};
-use datafusion::parquet::arrow::ProjectionMask;
-use datafusion::parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
+use datafusion::parquet::arrow::arrow_reader::ArrowReaderMetadata;
 use datafusion::parquet::arrow::async_reader::ParquetRecordBatchStreamBuilder;
+use datafusion::parquet::basic::ConvertedType;
 use datafusion::parquet::file::metadata::{ColumnChunkMetaData, RowGroupMetaData};
-use datafusion::parquet::file::statistics::Statistics;
+use datafusion::parquet::schema::types::SchemaDescriptor;
 use futures::StreamExt;
 use tokio::runtime::Handle;
 
@@ -30,84 +30,61 @@ use super::convert::convert;
 use super::decoded::{BLOCK_ROWS, Block, DecodePlan, NEVER, Record, content_identity, identity};
 use super::file_report::{FileReport, Progress};
 use super::form::{ColumnType, FormColumn};
-use super::object_reader::ObjectReader;
 use super::quarantine::BadRecord;
+use super::row_groups::OpenFile;
 use super::table::DataFile;
+use crate::store::Stop;
 
-/// A day in microseconds.
-const DAY: i64 = 86_400_000_000;
-
-/// Reads a file and gives its rows block by block to `sink`, which answers whether it wants more.
+/// Decodes a file and gives its rows block by block to `sink`, which answers whether it wants more.
 pub fn read(
     plan: &DecodePlan,
     file: &DataFile,
-    runtime: &Handle,
-    progress: &Progress,
+    mut open: OpenFile,
+    reading: &Handles<'_>,
     report: &mut FileReport,
     sink: &mut dyn FnMut(Block, &mut FileReport) -> bool,
 ) {
-    let mut reader = ObjectReader::new(&plan.table.location, &file.object);
-    let metadata = caught(|| {
-        let loading = ArrowReaderMetadata::load_async(&mut reader, ArrowReaderOptions::default());
-        runtime.block_on(loading).map_err(|error| error.to_string())
-    });
-    let metadata = match metadata {
-        Ok(metadata) => metadata,
-        Err(error) => {
-            report.lost = Some(format!("cannot read the footer: {error}"));
+    report.absent = std::mem::take(&mut open.absent);
+    report.row_groups_pruned = open.pruned;
+    if let Some((oldest, newest)) = open.told {
+        report.spans(oldest, newest);
+    }
+    let progress = reading.progress;
+    while let Some((place, arrived)) = open.next_group() {
+        if reading.stop.is_stopped() {
             return;
         }
-    };
-    let leaves = leaves(plan, &metadata);
-    let nested = nested_leaves(plan, &metadata, &leaves);
-    for (index, column) in plan.form_columns.iter().enumerate() {
-        if leaves[index].is_empty() && nested[index].is_empty() {
-            report
-                .absent
-                .push(plan.table.form.columns[*column].name.clone());
-        }
-    }
-    let wanted_leaves: BTreeSet<usize> = leaves
-        .iter()
-        .flatten()
-        .chain(nested.iter().flatten())
-        .copied()
-        .collect();
-    let mask = ProjectionMask::leaves(metadata.parquet_schema(), wanted_leaves.iter().copied());
-    let mut first_row = 0_i64;
-    for (index, group) in metadata.metadata().row_groups().iter().enumerate() {
-        let start = first_row;
-        first_row += group.num_rows();
-        if outside(plan, group, &leaves) {
-            report.row_groups_pruned += 1;
-            continue;
-        }
+        let group = open.metadata.metadata().row_group(place.index);
         report.row_groups_read += 1;
-        let bytes: i64 = wanted_leaves
-            .iter()
-            .map(|leaf| group.column(*leaf).compressed_size())
-            .sum();
-        progress
-            .bytes
-            .fetch_add(bytes.unsigned_abs(), Ordering::Relaxed);
-        report.bytes += bytes.unsigned_abs();
-        let mut row = start;
-        let stream =
-            ParquetRecordBatchStreamBuilder::new_with_metadata(reader.clone(), metadata.clone())
-                .with_projection(mask.clone())
-                .with_row_groups(vec![index])
-                .with_batch_size(BLOCK_ROWS)
-                .build();
+        progress.bytes.fetch_add(place.bytes, Ordering::Relaxed);
+        report.bytes += place.bytes;
+        let mut row = place.rows.start;
+        // Kept to the end of the loop: it holds the room that the bytes take.
+        let arrived = match arrived {
+            Ok(arrived) => arrived,
+            Err(error) => {
+                lose_group(report, place.index, group, place.rows, &error);
+                continue;
+            }
+        };
+        let stream = ParquetRecordBatchStreamBuilder::new_with_metadata(
+            arrived.reader.clone(),
+            open.metadata.clone(),
+        )
+        .with_projection(open.mask.clone())
+        .with_row_groups(vec![place.index])
+        .with_batch_size(BLOCK_ROWS)
+        .build();
         let mut stream = match stream {
             Ok(stream) => stream,
             Err(error) => {
-                lose_group(report, index, group, row..first_row, &error.to_string());
+                lose_group(report, place.index, group, place.rows, &error.to_string());
                 continue;
             }
         };
         loop {
             let batch = caught(|| {
-                let batch = runtime.block_on(stream.next()).transpose();
+                let batch = reading.runtime.block_on(stream.next()).transpose();
                 batch.map_err(|error| error.to_string())
             });
             let block = batch.and_then(|batch| {
@@ -123,12 +100,13 @@ pub fn read(
             match block {
                 Ok(None) => break,
                 Ok(Some(block)) => {
-                    if !block.times.is_empty() && !sink(block, report) {
+                    let is_wanted = block.times.is_empty() || sink(block, report);
+                    if !is_wanted || reading.stop.is_stopped() {
                         return;
                     }
                 }
                 Err(error) => {
-                    lose_group(report, index, group, row..first_row, &error);
+                    lose_group(report, place.index, group, row..place.rows.end, &error);
                     break;
                 }
             }
@@ -136,17 +114,27 @@ pub fn read(
     }
 }
 
+/// What decoding needs besides the file.
+pub struct Handles<'a> {
+    /// Where the decoder fetches what did not come by itself.
+    pub runtime: &'a Handle,
+    /// Counters for the terminal.
+    pub progress: &'a Progress,
+    /// Whether the rows are still wanted.
+    pub stop: &'a Stop,
+}
+
 /// What the work gives. The decoders panic on some broken pages; that must cost the row group, not the file.
 fn caught<T>(work: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
     // What it worked on is given up with it.
-    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
-        let text = panic.downcast_ref::<String>().map(String::as_str);
-        let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
-        Err(format!(
-            "the decoder crashed: {}",
-            text.unwrap_or("without a word")
-        ))
-    })
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| Err(crashed(&panic)))
+}
+
+/// A panic of a decoder in words.
+pub(super) fn crashed(panic: &Box<dyn Any + Send>) -> String {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
+    format!("the decoder crashed: {}", text.unwrap_or("without a word"))
 }
 
 /// Notes that the rest of a row group could not be read: which rows these are, and where the group lies in the file.
@@ -172,7 +160,7 @@ fn lose_group(
 
 /// For each wanted column of the form the file's leaves that hold it, in order of its paths: each the one spelled as the
 /// form spells it, else the first that differs only in case.
-fn leaves(plan: &DecodePlan, metadata: &ArrowReaderMetadata) -> Vec<Vec<usize>> {
+pub(super) fn leaves(plan: &DecodePlan, metadata: &ArrowReaderMetadata) -> Vec<Vec<usize>> {
     let schema = metadata.parquet_schema();
     let path_of = |leaf: usize| schema.column(leaf).path().string();
     let leaf = |path: &String| {
@@ -190,15 +178,20 @@ fn leaves(plan: &DecodePlan, metadata: &ArrowReaderMetadata) -> Vec<Vec<usize>> 
 }
 
 /// The leaves below wanted columns that the file has as structs, lists or maps: all of them where the form wants JSON,
-/// else one, so that the values that do not fit are counted.
-fn nested_leaves(
+/// else one, so that the values that do not fit are counted. Of a map, which cannot be read in part, all that are wanted
+/// with one of it.
+pub(super) fn nested_leaves(
     plan: &DecodePlan,
     metadata: &ArrowReaderMetadata,
     leaves: &[Vec<usize>],
 ) -> Vec<Vec<usize>> {
     let schema = metadata.parquet_schema();
     let below = |column: &FormColumn| -> Vec<usize> {
-        let parents = column.paths.iter().map(|path| path.to_lowercase() + ".");
+        let parents = column.paths.iter().map(|path| match path.as_str() {
+            // The row itself.
+            "" => String::new(),
+            path => path.to_lowercase() + ".",
+        });
         let parents: Vec<_> = parents.collect();
         let below = (0..schema.num_columns()).filter(|leaf| {
             let path = schema.column(*leaf).path().string().to_lowercase();
@@ -211,14 +204,45 @@ fn nested_leaves(
         .iter()
         .zip(leaves)
         .map(|(column, exact)| {
-            if exact.is_empty() {
+            let mut nested = if exact.is_empty() {
                 below(&plan.table.form.columns[*column])
             } else {
                 // A column that has a scalar needs no other.
                 Vec::new()
-            }
+            };
+            let whole: Vec<_> = exact.iter().chain(&nested).copied().collect();
+            nested.extend(whole.into_iter().flat_map(|leaf| map_of(schema, leaf)));
+            nested
         })
         .collect()
+}
+
+/// The leaves of the outermost map that a leaf is in.
+fn map_of(schema: &SchemaDescriptor, leaf: usize) -> Vec<usize> {
+    let path = schema.column(leaf).path().clone();
+    let parts = path.parts();
+    let mut group = schema.root_schema();
+    for depth in 0..parts.len() {
+        let mut fields = group.get_fields().iter();
+        let Some(field) = fields.find(|field| field.name() == parts[depth]) else {
+            break;
+        };
+        if field.is_primitive() {
+            break;
+        }
+        if field.get_basic_info().converted_type() == ConvertedType::MAP {
+            let is_inside = |other: &usize| {
+                schema
+                    .column(*other)
+                    .path()
+                    .parts()
+                    .starts_with(&parts[..=depth])
+            };
+            return (0..schema.num_columns()).filter(is_inside).collect();
+        }
+        group = field;
+    }
+    Vec::new()
 }
 
 /// Where a name is among fields: spelled so, else but for case.
@@ -230,8 +254,12 @@ fn position<'a>(names: impl Iterator<Item = &'a String> + Clone, name: &str) -> 
     })
 }
 
-/// The array at a dotted path of a batch, whatever its case; a NULL struct makes its children NULL.
+/// The array at a dotted path of a batch, whatever its case; a NULL struct makes its children NULL. The empty path is the
+/// whole row.
 fn array_at(batch: &RecordBatch, path: &str) -> Option<ArrayRef> {
+    if path.is_empty() {
+        return Some(Arc::new(StructArray::from(batch.clone())));
+    }
     let mut parts = path.split('.');
     let first = parts.next()?;
     let schema = batch.schema();
@@ -258,78 +286,6 @@ fn array_at(batch: &RecordBatch, path: &str) -> Option<ArrayRef> {
         };
     }
     Some(array)
-}
-
-/// Whether the statistics of a row group say that all its events are outside the window.
-///
-/// Only the first time source counts, and only where no row lacks it: a row without it takes its time from the next.
-fn outside(plan: &DecodePlan, group: &RowGroupMetaData, leaves: &[Vec<usize>]) -> bool {
-    let Some(window) = plan.window else {
-        return false;
-    };
-    let source = &plan.table.form.time[0];
-    // With several leaves a row without the first takes its time from the next.
-    let Some(leaf) = leaves[plan.slot_of(source.column)].first().copied() else {
-        return false;
-    };
-    let Some(statistics) = group.column(leaf).statistics() else {
-        return false;
-    };
-    if statistics.null_count_opt() != Some(0) {
-        return false;
-    }
-    let Some((oldest, newest)) = time_range(
-        plan,
-        statistics,
-        group.column(leaf).column_descr().logical_type_ref(),
-    ) else {
-        return false;
-    };
-    oldest >= window.end.timestamp_micros() || newest < window.start.timestamp_micros()
-}
-
-fn time_range(
-    plan: &DecodePlan,
-    statistics: &Statistics,
-    logical: Option<&datafusion::parquet::basic::LogicalType>,
-) -> Option<(i64, i64)> {
-    use datafusion::parquet::basic::{LogicalType, TimeUnit as ParquetUnit};
-    let source = &plan.table.form.time[0];
-    match (statistics, logical) {
-        (Statistics::Int64(values), Some(LogicalType::Timestamp(time))) => {
-            let micros = |value: i64| match time.unit {
-                ParquetUnit::MILLIS => value.checked_mul(1000),
-                ParquetUnit::MICROS => Some(value),
-                ParquetUnit::NANOS => Some(value.div_euclid(1000)),
-            };
-            // A local time is within a day of UTC.
-            let slack = if time.is_adjusted_to_u_t_c { 0 } else { DAY };
-            Some((
-                micros(*values.min_opt()?)? - slack,
-                micros(*values.max_opt()?)? + slack,
-            ))
-        }
-        (Statistics::Int64(values), _) if source.format.is_number() => {
-            let micros = |value: i64| source.format.parse_text(&value.to_string(), Tz::UTC);
-            Some((micros(*values.min_opt()?)?, micros(*values.max_opt()?)?))
-        }
-        (Statistics::ByteArray(values), _) => {
-            if !values.max_is_exact() || !values.min_is_exact() {
-                return None;
-            }
-            let zone = source.zone.unwrap_or(plan.table.zone);
-            // The hour that a clock repeats in autumn does not sort.
-            let slack = source.text_slack? + if zone == Tz::UTC { 0 } else { DAY };
-            let micros = |bytes: &[u8]| {
-                source
-                    .format
-                    .parse_text(std::str::from_utf8(bytes).ok()?, zone)
-            };
-            let (oldest, newest) = (values.min_opt()?.data(), values.max_opt()?.data());
-            Some((micros(oldest)? - slack, micros(newest)? + slack))
-        }
-        _ => None,
-    }
 }
 
 /// Turns a decoded batch into a block: declared types, clock, identity, and only rows of the window.

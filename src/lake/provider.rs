@@ -12,16 +12,18 @@ use datafusion::physical_plan::ExecutionPlan;
 use super::consumer::Consumer;
 use super::exec::LakeScanExec;
 use super::file_report::{Progress, SharedReport};
-use super::table::Table;
+use super::table::{Listing, Table};
 use crate::time::Window;
 
 /// A table scoped to a window.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct WindowedTable {
     /// The table.
     pub table: Arc<Table>,
     /// Events outside do not exist; `None` is all time.
     pub window: Option<Window>,
+    /// Only these files, for reading back events whose place is known; `None` lists those of the window.
+    pub files: Option<Arc<Listing>>,
     /// Where scans leave their reports.
     pub report: SharedReport,
     /// Counters for the terminal.
@@ -63,17 +65,21 @@ impl TableProvider for WindowedTable {
         // A limit would have to hold after the filters and the deduplication; the plan applies it.
         _: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        let listing = self
-            .table
-            .list(self.window)
-            .await
-            .map_err(|e| DataFusionError::External(Box::new(e)))?;
+        let listing = match &self.files {
+            Some(files) => Arc::clone(files),
+            None => self
+                .table
+                .list(self.window)
+                .await
+                .map_err(|e| DataFusionError::External(Box::new(e)))?,
+        };
         let consumer = Consumer {
             window: self.window,
             filters: filters.to_vec(),
-            projection: projection
-                .cloned()
-                .unwrap_or_else(|| (0..self.table.schema().fields().len()).collect()),
+            projection: match projection {
+                Some(columns) => Arc::new(self.table.schema().project(columns)?),
+                None => self.table.schema(),
+            },
         };
         Ok(Arc::new(LakeScanExec::new(
             Arc::clone(&self.table),

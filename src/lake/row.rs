@@ -131,8 +131,12 @@ impl RowShape {
     }
 }
 
-/// The ways to cut a dotted path into keys: a shipper may write all of it, or a part, as one flat key.
+/// The ways to cut a dotted path into keys: a shipper may write all of it, or a part, as one flat key. The empty path is
+/// the object itself.
 fn spellings(path: &str) -> Vec<Vec<&str>> {
+    if path.is_empty() {
+        return vec![Vec::new()];
+    }
     let dots: Vec<usize> = path.match_indices('.').map(|(dot, _)| dot).collect();
     // Real paths have up to five keys; of longer ones just the nested and the flat spelling.
     if dots.len() > 5 {
@@ -174,6 +178,11 @@ impl Row {
         .and_then(|()| deserializer.end());
         if result.is_err() {
             self.clear();
+        } else if !shape.nodes[0].slots.is_empty() {
+            let (from, to) = self.keep(line);
+            for (slot, place) in &shape.nodes[0].slots {
+                self.set(*slot, Slot::Text(from, to), rank(*place, true));
+            }
         }
         result
     }

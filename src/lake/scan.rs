@@ -4,6 +4,7 @@
 //! first copy of a record is always the same one. A broken file costs itself only.
 
 use std::collections::VecDeque;
+use std::io::{self, Read};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 
@@ -17,8 +18,14 @@ use super::config::Format;
 use super::consumer::{CompiledConsumer, Survivors};
 use super::decoded::{Block, DecodePlan};
 use super::file_report::{FileReport, Progress, SharedReport};
+use super::parquet::Handles;
+use super::row_groups::OpenFile;
 use super::table::{DataFile, Listing};
 use super::{ndjson, parquet};
+use crate::store::{Reading, Stop, Stopper};
+
+/// Files of a bucket that are on their way before they are decoded: at 20 ms a request, 1,600 small files a second.
+const FILES_AHEAD: usize = 32;
 
 /// One message of a pass: some rows for one consumer, or its failure.
 #[derive(Debug)]
@@ -49,10 +56,23 @@ struct Running {
     task: SpawnedTask<FileReport>,
 }
 
+/// A file that is ready to be decoded, or why it is not.
+enum Open {
+    Lines(Box<dyn Read + Send>),
+    Parquet(Box<OpenFile>),
+    Lost(String),
+}
+
 struct State {
     pass: Arc<Pass>,
+    /// The file that is decoded next.
     next: usize,
+    /// That file and those behind it, on their way.
+    opening: VecDeque<SpawnedTask<Open>>,
+    reading: Reading,
     running: VecDeque<Running>,
+    /// Dropped with the stream, and with it all readers end.
+    _stopper: Stopper,
     slots: Arc<Semaphore>,
     report: SharedReport,
 }
@@ -61,10 +81,17 @@ impl Pass {
     /// Runs the pass: deliveries in order of the files' paths and of the rows in them. The report is complete when the
     /// stream has ended. Dropping the stream stops the readers.
     pub fn run(self, report: SharedReport) -> impl Stream<Item = Result<Delivery>> + Send {
+        let stopper = Stopper::new();
         let state = State {
             slots: Arc::new(Semaphore::new(self.parallel.max(1))),
+            reading: Reading {
+                budget: Arc::clone(&self.plan.table.read_ahead),
+                stop: stopper.stop(),
+            },
+            _stopper: stopper,
             pass: Arc::new(self),
             next: 0,
+            opening: VecDeque::new(),
             running: VecDeque::new(),
             report,
         };
@@ -111,8 +138,22 @@ impl State {
     }
 
     fn start_with(&mut self, slot: OwnedSemaphorePermit) {
+        // The files behind it too: the first bytes of a small file take as long to come as those of a large one.
+        let is_local = self.pass.plan.table.location.folder().is_some();
+        let ahead = if is_local { 1 } else { FILES_AHEAD };
+        let files = self.pass.listing.files.len();
+        while self.opening.len() < ahead && self.next + self.opening.len() < files {
+            let index = self.next + self.opening.len();
+            let (pass, reading) = (Arc::clone(&self.pass), self.reading.clone());
+            let open = SpawnedTask::spawn(async move { open(&pass, index, &reading).await });
+            self.opening.push_back(open);
+        }
+        let Some(open) = self.opening.pop_front() else {
+            return;
+        };
         let (sender, rows) = mpsc::channel(16);
-        let task = start(Arc::clone(&self.pass), self.next, slot, sender);
+        let stop = self.reading.stop.clone();
+        let task = start(Arc::clone(&self.pass), self.next, open, stop, slot, sender);
         self.running.push_back(Running { rows, task });
         self.next += 1;
     }
@@ -133,10 +174,46 @@ impl State {
     }
 }
 
-/// Reads one file on threads of its own; the slot is free again when it is read.
+/// Opens a file: a local one at once, one of a bucket with its first bytes on the way.
+async fn open(pass: &Pass, index: usize, reading: &Reading) -> Open {
+    let file = &pass.listing.files[index];
+    match pass.plan.table.format {
+        Format::Parquet => match OpenFile::open(&pass.plan, file, reading).await {
+            Ok(open) => Open::Parquet(Box::new(open)),
+            Err(error) => Open::Lost(format!("cannot read the footer: {error}")),
+        },
+        // Tables of events are never CSV; `Lake::open` says so.
+        Format::Ndjson | Format::Csv => {
+            let location = &pass.plan.table.location;
+            match location.open_object(&file.object, reading).await {
+                Ok(reader) => Open::Lines(reader),
+                Err(error) => Open::Lost(error.message().to_owned()),
+            }
+        }
+    }
+}
+
+/// Ends a file in its middle when nobody wants its rows any more, even where none of them is in the window.
+struct Stoppable<R> {
+    reader: R,
+    stop: Stop,
+}
+
+impl<R: Read> Read for Stoppable<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.stop.is_stopped() {
+            return Err(io::Error::other("nobody waits for it any more"));
+        }
+        self.reader.read(buffer)
+    }
+}
+
+/// Decodes one file on a thread of its own; the slot is free again when it is read.
 fn start(
     pass: Arc<Pass>,
     index: usize,
+    open: SpawnedTask<Open>,
+    stop: Stop,
     slot: OwnedSemaphorePermit,
     sender: mpsc::Sender<Delivery>,
 ) -> SpawnedTask<FileReport> {
@@ -144,17 +221,15 @@ fn start(
         let file = pass.listing.files[index].clone();
         let mut report = FileReport::new(&file);
         let _slot = slot;
-        let reader = match pass.plan.table.format {
-            Format::Parquet => None,
-            // Tables of events are never CSV; `Lake::open` says so.
-            Format::Ndjson | Format::Csv => {
-                match pass.plan.table.location.open_object(&file.object).await {
-                    Ok(reader) => Some(reader),
-                    Err(error) => {
-                        report.lost = Some(error.message().to_owned());
-                        return report;
-                    }
-                }
+        let open = match open.join().await {
+            Ok(Open::Lost(reason)) => {
+                report.lost = Some(reason);
+                return report;
+            }
+            Ok(open) => open,
+            Err(error) => {
+                report.lost = Some(format!("the reader crashed: {error}"));
+                return report;
             }
         };
         let runtime = Handle::current();
@@ -164,26 +239,22 @@ fn start(
             let mut sink = |block: Block, report: &mut FileReport| {
                 deliver(&pass, &file, &block, &mut failed, report, &sender)
             };
-            match reader {
-                Some(reader) => {
+            let (plan, progress) = (&pass.plan, &pass.progress);
+            match open {
+                Open::Lost(reason) => report.lost = Some(reason),
+                Open::Lines(reader) => {
                     report.bytes = file.object.size;
-                    ndjson::read(
-                        &pass.plan,
-                        &file,
-                        reader,
-                        &pass.progress,
-                        &mut report,
-                        &mut sink,
-                    );
+                    let reader = Box::new(Stoppable { reader, stop });
+                    ndjson::read(plan, &file, reader, progress, &mut report, &mut sink);
                 }
-                None => parquet::read(
-                    &pass.plan,
-                    &file,
-                    &runtime,
-                    &pass.progress,
-                    &mut report,
-                    &mut sink,
-                ),
+                Open::Parquet(open) => {
+                    let handles = Handles {
+                        runtime: &runtime,
+                        progress,
+                        stop: &stop,
+                    };
+                    parquet::read(plan, &file, *open, &handles, &mut report, &mut sink);
+                }
             }
             report
         })

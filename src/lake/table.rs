@@ -1,21 +1,20 @@
 //! A table: files at one location, the form of their rows, and which of them a window needs.
 //!
-//! Lists; reading the files is [`super::scan`]'s business.
+//! Listing the files is [`super::listing`]'s business, reading them [`super::scan`]'s.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use chrono::Duration;
 use chrono_tz::Tz;
 use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
-use futures::{FutureExt, StreamExt, TryStreamExt};
-use tokio::sync::Mutex;
 
 use super::config::{Compression, Format, TableConfig};
-use super::layout::{Layout, PathValues, Segment};
-use super::{Form, LakeFile as LakeConfigFile};
+use super::layout::Layout;
+use super::listing::Listed;
+use super::{Form, LakeFile as LakeConfigFile, RawField};
 use crate::error::Result;
-use crate::store::{Location, Object};
+use crate::store::{Budget, Location, Object};
 use crate::time::{Window, parse_duration};
 
 /// The one clock: microseconds, UTC.
@@ -53,26 +52,6 @@ pub struct Listing {
     pub files_waiting: usize,
 }
 
-/// A prefix that is to be listed.
-#[derive(Debug, Default)]
-struct Prefix {
-    path: String,
-    /// The segment of the layout that says what is below.
-    depth: usize,
-    values: PathValues,
-}
-
-/// What stands below a prefix and fits the layout.
-enum Entries {
-    /// However deep: the layout ends with `**`.
-    All(Vec<Object>),
-    Files(Vec<(Object, PathValues)>),
-    Folders(Vec<Prefix>),
-}
-
-/// Requests for lists under way at a time, of one table.
-const LISTS_AT_ONCE: usize = 16;
-
 /// What a column of a table's schema is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ColumnKind {
@@ -93,7 +72,7 @@ pub enum ColumnKind {
 }
 
 /// An opened table.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Table {
     /// Its name in SQL.
     pub name: String,
@@ -115,11 +94,15 @@ pub struct Table {
     pub zone: Tz,
     /// Above this share of bad lines, and more than 100 of them, results are partial.
     pub max_bad_ratio: f64,
+    /// The texts of records that are its form's last columns.
+    pub(super) raw: BTreeSet<RawField>,
+    /// How much of its files may be held before it is decoded; one for all tables.
+    pub read_ahead: Arc<Budget>,
     /// The name of the file that says that a folder, with all below it, is complete.
-    complete: Option<String>,
-    layout: Layout,
+    pub(super) complete: Option<String>,
+    pub(super) layout: Layout,
     schema: SchemaRef,
-    listings: Mutex<HashMap<Option<Window>, Arc<Listing>>>,
+    pub(super) listed: Arc<Listed>,
 }
 
 impl Table {
@@ -138,7 +121,8 @@ impl Table {
             None => Ok(default),
         };
         let zone = config.timezone.as_deref().unwrap_or("UTC");
-        let schema = schema(&form, &layout).map_err(&wrong)?;
+        let schema = schema(&form, &layout);
+        no_two_alike(&schema).map_err(&wrong)?;
         if config
             .complete
             .as_deref()
@@ -163,12 +147,29 @@ impl Table {
                     .hint("an IANA name such as Europe/Berlin")
             })?,
             max_bad_ratio: config.max_bad_ratio.unwrap_or(0.01),
+            read_ahead: Budget::of_process(),
             complete: config.complete.clone(),
             form,
             layout,
             schema,
-            listings: Mutex::default(),
+            raw: BTreeSet::new(),
+            listed: Arc::default(),
         })
+    }
+
+    /// The same files read with another form, whose last columns are texts of records.
+    pub(super) fn with_form(&self, form: Form, raw: BTreeSet<RawField>) -> Self {
+        Self {
+            schema: schema(&form, &self.layout),
+            form: Arc::new(form),
+            raw,
+            ..self.clone()
+        }
+    }
+
+    /// The texts of records that it has as columns.
+    pub fn raw_fields(&self) -> impl Iterator<Item = RawField> {
+        self.raw.iter().cloned()
     }
 
     /// The schema that a table of a form has, whatever its location: all but partition columns.
@@ -176,7 +177,9 @@ impl Table {
     /// # Errors
     /// Two columns of one name.
     pub fn schema_of(form: &Form) -> Result<SchemaRef, String> {
-        schema(form, &Layout::parse("**")?)
+        let schema = schema(form, &Layout::parse("**")?);
+        no_two_alike(&schema)?;
+        Ok(schema)
     }
 
     /// The form's columns, the partition columns, [`EVENT_TIME`], [`RECORD_ID`] and the columns that locate the row.
@@ -200,154 +203,6 @@ impl Table {
             },
         }
     }
-
-    /// The files that may hold events of a window (all files for `None`), listed once per window.
-    ///
-    /// # Errors
-    /// When the location cannot be listed.
-    pub async fn list(&self, window: Option<Window>) -> Result<Arc<Listing>> {
-        let mut listings = self.listings.lock().await;
-        if let Some(listing) = listings.get(&window) {
-            return Ok(Arc::clone(listing));
-        }
-        let listing = Arc::new(
-            self.walk(window)
-                .await
-                .map_err(|e| e.about(format!("table `{}`", self.name)))?,
-        );
-        listings.insert(window, Arc::clone(&listing));
-        Ok(listing)
-    }
-
-    async fn walk(&self, window: Option<Window>) -> Result<Listing> {
-        let mut listing = Listing::default();
-        let wanted = |values: &PathValues| match (window, values.time()) {
-            // The slack widens what a path may hold: paths are by arrival or local day.
-            (Some(window), Some(time)) => {
-                time.start < window.end + self.slack && time.end > window.start - self.slack
-            }
-            _ => true,
-        };
-        // Level by level, the prefixes of one level in parallel: on a bucket each is a request.
-        let mut open = vec![Prefix::default()];
-        let mut complete = BTreeSet::new();
-        while !open.is_empty() {
-            // In boxes: the compiler cannot prove a stream of borrowing closures Send.
-            let lists: Vec<_> = open
-                .iter()
-                .map(|prefix| self.entries(prefix).boxed())
-                .collect();
-            let found: Vec<(Entries, Vec<String>)> = futures::stream::iter(lists)
-                .buffered(LISTS_AT_ONCE)
-                .try_collect()
-                .await?;
-            let mut below = Vec::new();
-            for (prefix, (entries, completed)) in open.iter().zip(found) {
-                complete.extend(completed);
-                match entries {
-                    Entries::All(objects) => {
-                        for object in objects {
-                            self.take(&mut listing, object, &prefix.values);
-                        }
-                    }
-                    Entries::Files(files) => {
-                        for (object, values) in files {
-                            if wanted(&values) {
-                                self.take(&mut listing, object, &values);
-                            } else {
-                                listing.files_pruned += 1;
-                            }
-                        }
-                    }
-                    Entries::Folders(folders) => {
-                        let (inside, outside): (Vec<_>, Vec<_>) = folders
-                            .into_iter()
-                            .partition(|folder| wanted(&folder.values));
-                        listing.folders_pruned += outside.len();
-                        below.extend(inside);
-                    }
-                }
-            }
-            open = below;
-        }
-        if self.complete.is_some() {
-            let seen = listing.files.len();
-            listing.files.retain(|file| {
-                folders_of(&file.object.path).any(|folder| complete.contains(folder))
-            });
-            listing.files_waiting = seen - listing.files.len();
-        }
-        listing
-            .files
-            .sort_by(|a, b| a.object.path.cmp(&b.object.path));
-        Ok(listing)
-    }
-
-    /// What stands below a prefix, and the folders that are said to be complete: one LIST.
-    async fn entries(&self, prefix: &Prefix) -> Result<(Entries, Vec<String>)> {
-        let segments = self.layout.segments();
-        let (regex, captures) = match &segments[prefix.depth] {
-            Segment::Rest => {
-                let objects = self.location.list_all(&prefix.path).await?;
-                let completed = objects.iter().filter_map(|object| self.completes(object));
-                let completed = completed.collect();
-                return Ok((Entries::All(objects), completed));
-            }
-            Segment::Name(regex, captures) => (regex, captures),
-        };
-        let level = self.location.list_level(&prefix.path).await?;
-        let completed = level.objects.iter();
-        let completed = completed
-            .filter_map(|object| self.completes(object))
-            .collect();
-        if prefix.depth + 1 == segments.len() {
-            let files = level.objects.into_iter().filter_map(|object| {
-                let name = object.path.rsplit('/').next().unwrap_or_default();
-                let values = prefix.values.with(regex, captures, name)?;
-                Some((object, values))
-            });
-            return Ok((Entries::Files(files.collect()), completed));
-        }
-        let folders = level.folders.iter().filter_map(|name| {
-            Some(Prefix {
-                path: match prefix.path.as_str() {
-                    "" => name.clone(),
-                    above => format!("{above}/{name}"),
-                },
-                depth: prefix.depth + 1,
-                values: prefix.values.with(regex, captures, name)?,
-            })
-        });
-        Ok((Entries::Folders(folders.collect()), completed))
-    }
-
-    /// The folder that an object says is complete.
-    fn completes(&self, object: &Object) -> Option<String> {
-        let (folder, name) = object.path.rsplit_once('/').unwrap_or(("", &object.path));
-        (self.complete.as_deref() == Some(name)).then(|| folder.to_owned())
-    }
-
-    fn take(&self, listing: &mut Listing, object: Object, values: &PathValues) {
-        let hidden = object
-            .path
-            .split('/')
-            .any(|part| part.starts_with(['.', '_']));
-        // A template that names the files says which they are, whatever their suffix.
-        let named = !matches!(self.layout.segments().last(), Some(Segment::Rest));
-        if !hidden && (named || self.format.takes(&object.path)) {
-            listing.files.push(DataFile {
-                object,
-                time: values.time(),
-                partitions: values.partitions.clone(),
-            });
-        }
-    }
-}
-
-/// The folder of a file and those above it; the location itself is the empty one.
-fn folders_of(path: &str) -> impl Iterator<Item = &str> {
-    let ends = path.rmatch_indices('/').map(|(end, _)| end);
-    ends.chain(std::iter::once(0)).map(|end| &path[..end])
 }
 
 impl Format {
@@ -378,7 +233,7 @@ fn location(config: &TableConfig, file: &LakeConfigFile) -> Result<Location> {
     )
 }
 
-fn schema(form: &Form, layout: &Layout) -> Result<SchemaRef, String> {
+fn schema(form: &Form, layout: &Layout) -> SchemaRef {
     let mut fields: Vec<Field> = form
         .columns
         .iter()
@@ -401,6 +256,12 @@ fn schema(form: &Form, layout: &Layout) -> Result<SchemaRef, String> {
         Field::new(FILE_COLUMN, DataType::Utf8View, false),
         Field::new(ROW_COLUMN, DataType::Int64, false),
     ]);
+    Arc::new(Schema::new(fields))
+}
+
+/// Names without quotes ignore case.
+fn no_two_alike(schema: &Schema) -> Result<(), String> {
+    let fields = schema.fields();
     for (index, field) in fields.iter().enumerate() {
         if fields[..index]
             .iter()
@@ -409,5 +270,5 @@ fn schema(form: &Form, layout: &Layout) -> Result<SchemaRef, String> {
             return Err(format!("two columns are named `{}`", field.name()));
         }
     }
-    Ok(Arc::new(Schema::new(fields)))
+    Ok(())
 }

@@ -9,7 +9,7 @@ use chrono::{DateTime, Utc};
 use datafusion::arrow::array::{Array, RecordBatch};
 use datafusion::arrow::datatypes::{DataType, Field, Fields, Schema, SchemaRef, TimeUnit};
 use datafusion::arrow::json::ReaderBuilder;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
@@ -25,7 +25,7 @@ use crate::time::Window;
 pub const MAX_EVIDENCE: usize = 100;
 
 /// Somebody or something an alert is about.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Entity {
     /// `host`, `user`, `ip`, ...
     pub kind: String,
@@ -34,7 +34,7 @@ pub struct Entity {
 }
 
 /// A raw event: the row (Parquet) or line (NDJSON) of a file, 1-based.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Evidence {
     /// The table.
     pub table: String,
@@ -45,7 +45,7 @@ pub struct Evidence {
 }
 
 /// One alert; the fields are the columns of the alert files.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Alert {
     /// Hash of hunt id, key values and tile: unique by construction.
     pub alert_id: String,
@@ -54,7 +54,7 @@ pub struct Alert {
     /// The hunt's title.
     pub title: String,
     /// The hunt's level.
-    pub level: &'static str,
+    pub level: String,
     /// 0 to 100, where the hunt has a risk.
     pub risk_score: Option<i64>,
     /// The filled message of the risk, else the title.
@@ -237,7 +237,7 @@ fn alert(
         alert_id: hash(&[&front.id, key, &tile.file_stem()]),
         group_id: hash(&[&front.id, key]),
         title: front.title.clone(),
-        level: front.level.as_str(),
+        level: front.level.as_str().to_owned(),
         risk_score: front.risk.as_ref().map(|risk| i64::from(risk.score)),
         message: message(hunt, rows, latest),
         tags: front.tags.clone(),

@@ -1,14 +1,24 @@
-//! The ledger: one JSON record per job and tile, written last. It is the commit point and the proof of what was read.
+//! The ledger: one JSON record per job and tile, written last. It is the commit point and the certificate of what was
+//! read: for every hunt its tables, for every table its objects, each once, with the time its events are of.
 //!
 //! Holds facts of one run; reading many of them is `history`'s business.
 
 use std::collections::BTreeMap;
+use std::io::{self, Write};
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
+use serde_json::ser::{Formatter, PrettyFormatter};
+
+use crate::error::{Error, Result};
+use crate::store::Object;
+use crate::time::Window;
 
 /// The version of this format.
-pub const FORMAT_VERSION: u32 = 1;
+pub const FORMAT_VERSION: u32 = 2;
+
+/// Containers deeper than this are written on one line: an object of a table is one line.
+const DEEPEST_PRETTY: usize = 4;
 
 /// The record of one tile.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -66,19 +76,116 @@ pub struct TableRecord {
     pub newest_event: Option<DateTime<Utc>>,
 }
 
-impl TableRecord {
-    /// Adds what an earlier run of other hunts read of the same table: the tile depends on both.
+impl Ledger {
+    /// The tile.
+    ///
+    /// # Errors
+    /// When the record is of no window at all.
+    pub fn tile(&self) -> Result<Window> {
+        Window::new(self.window_start, self.window_end)
+            .map_err(|error| Error::failure(error.to_string()))
+    }
+
+    /// The record as the bytes of its file: pretty, but for the objects of a table, which are one line each.
+    ///
+    /// # Errors
+    /// When it does not serialize, which would be a bug.
+    pub fn to_bytes(&self) -> Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        let mut serializer = serde_json::Serializer::with_formatter(&mut bytes, Lines::default());
+        self.serialize(&mut serializer)
+            .map_err(|error| Error::failure(error.to_string()))?;
+        bytes.push(b'\n');
+        Ok(bytes)
+    }
+
+    /// Reads the bytes of a file.
+    ///
+    /// # Errors
+    /// When they are no ledger, or one of another format: the tile is then as if it had not run.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
+        let ledger: Self = serde_json::from_slice(bytes)
+            .map_err(|error| Error::failure(format!("the ledger does not parse: {error}")))?;
+        if ledger.format_version != FORMAT_VERSION {
+            return Err(Error::failure(format!(
+                "the ledger has format {}, this version of lakehunt has {FORMAT_VERSION}",
+                ledger.format_version
+            )));
+        }
+        Ok(ledger)
+    }
+
+    /// Adds what an earlier run left of hunts that this run did not have. The tile then depends on what both read; a
+    /// hunt that was not run again falls behind where this run saw another version of what it reads.
     pub fn merge(&mut self, earlier: Self) {
+        for (name, mut hunt) in earlier.hunts {
+            if self.hunts.contains_key(&name) {
+                continue;
+            }
+            let scope = hunt.scope(&self.window_start, &self.window_end);
+            let is_new = |table: &String| {
+                let (Some(now), before) = (self.tables.get(table), earlier.tables.get(table))
+                else {
+                    return false;
+                };
+                now.objects.iter().any(|object| {
+                    let known = before.and_then(|before| before.object(&object.path));
+                    let is_same = known.is_some_and(|known| known.is_version_of(object));
+                    let reach = |object: &ObjectRecord| object.may_touch(scope.0, scope.1);
+                    !is_same && (reach(object) || known.is_some_and(reach))
+                })
+            };
+            let has_changed = |lookup: &String| {
+                let (now, before) = (self.lookups.get(lookup), earlier.lookups.get(lookup));
+                now.is_some() && now != before
+            };
+            hunt.behind |= hunt.tables.iter().any(is_new) || hunt.lookups.iter().any(has_changed);
+            self.hunts.insert(name, hunt);
+        }
+        for (table, record) in earlier.tables {
+            self.tables.entry(table).or_default().merge(record);
+        }
+        for (exception, covered) in earlier.exceptions {
+            self.exceptions.entry(exception).or_insert(covered);
+        }
+        self.count_matched();
+    }
+
+    /// Sets the rows that filters let through, over the hunts that the record has.
+    pub fn count_matched(&mut self) {
+        for (name, table) in &mut self.tables {
+            let matched = self
+                .hunts
+                .values()
+                .filter_map(|hunt| hunt.matched.get(name));
+            table.rows_matched = matched.sum();
+        }
+    }
+}
+
+impl TableRecord {
+    /// The object with a path.
+    pub fn object(&self, path: &str) -> Option<&ObjectRecord> {
+        let at = self
+            .objects
+            .binary_search_by(|object| object.path.as_str().cmp(path));
+        at.ok().map(|at| &self.objects[at])
+    }
+
+    /// Adds what an earlier run of other hunts read of the same table. Of an object in two versions the later stays.
+    fn merge(&mut self, earlier: Self) {
         for object in earlier.objects {
-            if !self.objects.iter().any(|own| own.path == object.path) {
-                self.objects.push(object);
+            let own = self.objects.iter_mut().find(|own| own.path == object.path);
+            match own {
+                None => self.objects.push(object),
+                Some(own) if own.is_version_of(&object) => own.merge(object),
+                Some(_) => {}
             }
         }
         self.objects.sort_by(|a, b| a.path.cmp(&b.path));
         self.rows_read = self.objects.iter().map(|object| object.rows).sum();
         self.rows_rejected = self.objects.iter().map(|object| object.rejected).sum();
         self.rows_in_window = self.rows_in_window.max(earlier.rows_in_window);
-        self.rows_matched = self.rows_matched.max(earlier.rows_matched);
         self.files_total = self.files_total.max(earlier.files_total);
         self.bytes_read = self.bytes_read.max(earlier.bytes_read);
         self.quarantined = self.quarantined.max(earlier.quarantined);
@@ -99,13 +206,19 @@ pub struct ObjectRecord {
     pub size: u64,
     /// Last change.
     pub modified: DateTime<Utc>,
+    /// The version that a bucket gave it.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub etag: Option<String>,
     /// Records read.
     pub rows: u64,
     /// Records that could not be read.
+    #[serde(skip_serializing_if = "is_zero", default)]
     pub rejected: u64,
-    /// Oldest event in it.
+    /// No event in it is older; what was not read included, as statistics say, which may be wider than the events are.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
     pub oldest_event: Option<DateTime<Utc>>,
-    /// Newest event in it.
+    /// No event in it is newer. Without both it holds no events, unless it is `lost`.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
     pub newest_event: Option<DateTime<Utc>>,
     /// Values of another type than declared, by column: they were read as NULL.
     #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
@@ -116,6 +229,50 @@ pub struct ObjectRecord {
     /// Why it, or a part of it, could not be read.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub lost: Option<String>,
+}
+
+impl ObjectRecord {
+    /// Whether this is the version of the object that a listing saw.
+    pub fn is_of(&self, listed: &Object) -> bool {
+        self.size == listed.size
+            && match (&self.etag, &listed.e_tag) {
+                (Some(own), Some(listed)) => own == listed,
+                _ => self.modified == listed.modified,
+            }
+    }
+
+    fn is_version_of(&self, other: &Self) -> bool {
+        self.size == other.size
+            && match (&self.etag, &other.etag) {
+                (Some(own), Some(other)) => own == other,
+                _ => self.modified == other.modified,
+            }
+    }
+
+    /// Whether it may hold something of `[start, end)`: an event, or, where it could not be read in full, anything.
+    pub fn may_touch(&self, start: DateTime<Utc>, end: DateTime<Utc>) -> bool {
+        if self.lost.is_some() {
+            return true;
+        }
+        match (self.oldest_event, self.newest_event) {
+            (Some(oldest), Some(newest)) => oldest < end && newest >= start,
+            // Bad records without a good one beside them may be of any time.
+            _ => self.rejected > 0,
+        }
+    }
+
+    /// Adds what another run read of the same version: of more columns, or of more of its row groups.
+    fn merge(&mut self, other: Self) {
+        self.rows = self.rows.max(other.rows);
+        self.rejected = self.rejected.max(other.rejected);
+        for (column, count) in other.type_conflicts {
+            let own = self.type_conflicts.entry(column).or_default();
+            *own = (*own).max(count);
+        }
+        self.absent.extend(other.absent);
+        self.absent.sort_unstable();
+        self.absent.dedup();
+    }
 }
 
 /// How far a hunt got.
@@ -144,6 +301,15 @@ pub struct HuntRecord {
     pub reason: Option<String>,
     /// The tables it reads.
     pub tables: Vec<String>,
+    /// The lookups it reads.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub lookups: Vec<String>,
+    /// Where what it reads begins, when that is before the tile.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub reads_from: Option<DateTime<Utc>>,
+    /// Records of each table that its filters let through.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
+    pub matched: BTreeMap<String, u64>,
     /// Rows of its result, lookback included.
     pub rows: u64,
     /// Rows of its result without a `last_seen`: they count in no tile.
@@ -156,6 +322,43 @@ pub struct HuntRecord {
     /// Findings were cut at the limit.
     #[serde(skip_serializing_if = "std::ops::Not::not", default)]
     pub truncated: bool,
+    /// A later run of other hunts saw another version of what it read: it has to run again.
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    pub behind: bool,
+    /// How often it was tried with this logic and did not come to a complete end.
+    #[serde(skip_serializing_if = "is_zero", default)]
+    pub attempts: u64,
+}
+
+impl HuntRecord {
+    /// The record of a hunt that gave nothing.
+    pub fn new(logic_hash: String, state: State, reason: Option<String>) -> Self {
+        Self {
+            logic_hash,
+            state,
+            reason,
+            tables: Vec::new(),
+            lookups: Vec::new(),
+            reads_from: None,
+            matched: BTreeMap::new(),
+            rows: 0,
+            timeless: 0,
+            findings: 0,
+            alerts: 0,
+            truncated: false,
+            behind: false,
+            attempts: 0,
+        }
+    }
+
+    /// The time that it reads in a tile: its lookback and the tile, `[start, end)`.
+    pub fn scope(
+        &self,
+        tile_start: &DateTime<Utc>,
+        tile_end: &DateTime<Utc>,
+    ) -> (DateTime<Utc>, DateTime<Utc>) {
+        (self.reads_from.unwrap_or(*tile_start), *tile_end)
+    }
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
@@ -171,3 +374,104 @@ pub struct OutputRecord {
     /// Bytes.
     pub size: u64,
 }
+
+/// [`PrettyFormatter`] down to a depth, compact below it.
+struct Lines<'a> {
+    depth: usize,
+    pretty: PrettyFormatter<'a>,
+}
+
+impl Default for Lines<'_> {
+    fn default() -> Self {
+        Self {
+            depth: 0,
+            pretty: PrettyFormatter::new(),
+        }
+    }
+}
+
+impl Lines<'_> {
+    const fn is_pretty(&self) -> bool {
+        self.depth <= DEEPEST_PRETTY
+    }
+}
+
+impl Formatter for Lines<'_> {
+    fn begin_array<W: ?Sized + Write>(&mut self, writer: &mut W) -> io::Result<()> {
+        self.depth += 1;
+        if self.is_pretty() {
+            return self.pretty.begin_array(writer);
+        }
+        writer.write_all(b"[")
+    }
+
+    fn end_array<W: ?Sized + Write>(&mut self, writer: &mut W) -> io::Result<()> {
+        let is_pretty = self.is_pretty();
+        self.depth -= 1;
+        if is_pretty {
+            return self.pretty.end_array(writer);
+        }
+        writer.write_all(b"]")
+    }
+
+    fn begin_array_value<W: ?Sized + Write>(
+        &mut self,
+        writer: &mut W,
+        first: bool,
+    ) -> io::Result<()> {
+        if self.is_pretty() {
+            return self.pretty.begin_array_value(writer, first);
+        }
+        writer.write_all(if first { b"" } else { b", " })
+    }
+
+    fn end_array_value<W: ?Sized + Write>(&mut self, writer: &mut W) -> io::Result<()> {
+        if self.is_pretty() {
+            return self.pretty.end_array_value(writer);
+        }
+        Ok(())
+    }
+
+    fn begin_object<W: ?Sized + Write>(&mut self, writer: &mut W) -> io::Result<()> {
+        self.depth += 1;
+        if self.is_pretty() {
+            return self.pretty.begin_object(writer);
+        }
+        writer.write_all(b"{")
+    }
+
+    fn end_object<W: ?Sized + Write>(&mut self, writer: &mut W) -> io::Result<()> {
+        let is_pretty = self.is_pretty();
+        self.depth -= 1;
+        if is_pretty {
+            return self.pretty.end_object(writer);
+        }
+        writer.write_all(b"}")
+    }
+
+    fn begin_object_key<W: ?Sized + Write>(
+        &mut self,
+        writer: &mut W,
+        first: bool,
+    ) -> io::Result<()> {
+        if self.is_pretty() {
+            return self.pretty.begin_object_key(writer, first);
+        }
+        writer.write_all(if first { b"" } else { b", " })
+    }
+
+    fn begin_object_value<W: ?Sized + Write>(&mut self, writer: &mut W) -> io::Result<()> {
+        writer.write_all(b": ")
+    }
+
+    fn end_object_value<W: ?Sized + Write>(&mut self, writer: &mut W) -> io::Result<()> {
+        if self.is_pretty() {
+            return self.pretty.end_object_value(writer);
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+#[path = "ledger_tests.rs"]
+mod tests;

@@ -1,27 +1,31 @@
 //! The publish protocol: one writer a tile, each file put whole, the ledger last.
 //!
-//! On local disk an OS file lock keeps other writers out; in a bucket a lease does, and the ledger is put only over the
+//! On local disk an OS file lock keeps other writers out; in a bucket a lease does, and each file is put only over the
 //! version that was seen when it was taken. A reader sees all of a file or nothing, whenever the process dies.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{File, OpenOptions, TryLockError};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
 
-use super::lease::{Lease, nonce};
+use super::lease::{Dropped, Lease, nonce};
 use super::ledger::{Ledger, OutputRecord};
 use crate::credentials::Credentials;
 use crate::error::{Error, Result};
-use crate::store::{Address, Location, Put, Version};
+use crate::store::{ASIDE, Address, Location, Put, Version, private_folder, step};
 use crate::time::Window;
+
+const HALF_A_SECOND: Duration = Duration::from_millis(500);
 
 /// The output of a job: a folder, or a prefix of a bucket.
 #[derive(Debug, Clone)]
 pub struct Output {
     root: PathBuf,
     location: Location,
+    dropped: Dropped,
 }
 
 /// The right to write one tile, held until it is dropped or, in a bucket, released.
@@ -29,8 +33,22 @@ pub struct Output {
 pub enum TileLock {
     /// On local disk.
     File(File),
-    /// In a bucket, with the version of the ledger that was there when it was taken.
-    Lease(Lease, Version),
+    /// In a bucket, with the versions of the tile's files that were there when it was taken; none where the store tells
+    /// none.
+    Lease(Lease, BTreeMap<String, Option<Version>>),
+}
+
+impl TileLock {
+    /// Gives the right back with nothing written.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub async fn release(self) -> Result<()> {
+        match self {
+            Self::File(_) => Ok(()),
+            Self::Lease(lease, _) => lease.release().await,
+        }
+    }
 }
 
 impl Output {
@@ -51,22 +69,45 @@ impl Output {
             let output = Self {
                 root: address.shown(),
                 location: Location::open(&address, credentials)?,
+                dropped: Dropped::default(),
             };
             let probed = output.probe().await;
             probed.map_err(|error| unwritable(&error.message()))?;
             return Ok(output);
         };
         // With what is written aside, which says sooner that a file is in the way.
-        fs::create_dir_all(folder.join(".tmp")).map_err(|error| unwritable(&error))?;
+        private_folder(&folder.join(".tmp")).map_err(|error| unwritable(&error))?;
         let output = Self {
             root: folder.clone(),
             location: Location::open(&address, credentials)?,
+            dropped: Dropped::default(),
         };
         output
             .location
             .probe()
             .map_err(|error| unwritable(&error))?;
         Ok(output)
+    }
+
+    /// Opens an output that is only read: nothing is made, and nothing is tried.
+    ///
+    /// # Errors
+    /// A configuration error that names it: there is no such folder, or the credentials do not go together.
+    pub fn open_for_reading(root: &Path, credentials: Option<&Credentials>) -> Result<Self> {
+        let address = Address::parse(&root.to_string_lossy(), "output")?;
+        if let Address::Local(folder) = &address
+            && !folder.is_dir()
+        {
+            return Err(
+                Error::configuration(format!("there is no output {}", folder.display()))
+                    .hint("run a job first, or name its output with --output"),
+            );
+        }
+        Ok(Self {
+            root: address.shown(),
+            location: Location::open(&address, credentials)?,
+            dropped: Dropped::default(),
+        })
     }
 
     /// Finds out whether a bucket can be written and heeds conditions: without them two runs could write one tile.
@@ -98,11 +139,14 @@ impl Output {
     pub async fn lock(&self, job: &str, tile: Window) -> Result<Option<TileLock>> {
         let Some(root) = self.location.folder() else {
             let path = format!(".locks/{job}_{}.lease", tile.file_stem());
-            let Some(lease) = Lease::take(&self.location, &path).await? else {
+            let Some(lease) = Lease::take(&self.location, &path, &self.dropped).await? else {
                 return Ok(None);
             };
-            let ledger = self.location.find(&ledger_path(job, tile)).await?;
-            let seen = ledger.map_or(Version::Absent, |stored| stored.version);
+            let ledger = ledger_path(job, tile);
+            let mut seen: BTreeMap<_, _> = self.objects_of(job, tile).await?.collect();
+            if let Some(stored) = self.location.find(&ledger).await? {
+                seen.insert(ledger, Some(stored.version));
+            }
             return Ok(Some(TileLock::Lease(lease, seen)));
         };
         let folder = root.join(".locks");
@@ -110,18 +154,26 @@ impl Output {
         let failed = |error: std::io::Error| {
             Error::failure(format!("cannot lock {}: {error}", path.display()))
         };
-        fs::create_dir_all(&folder).map_err(failed)?;
-        let file = OpenOptions::new()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .open(&path)
-            .map_err(failed)?;
+        private_folder(&folder).map_err(failed)?;
+        let mut options = OpenOptions::new();
+        options.create(true).truncate(false).write(true);
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::OpenOptionsExt;
+            options.mode(0o600);
+        }
+        let file = options.open(&path).map_err(failed)?;
         match file.try_lock() {
             Ok(()) => Ok(Some(TileLock::File(file))),
             Err(TryLockError::WouldBlock) => Ok(None),
             Err(TryLockError::Error(error)) => Err(failed(error)),
         }
+    }
+
+    /// Gives back what runs that broke off had taken, so that the next one need not wait until it expires. Takes half a
+    /// second at most: nobody who interrupts a run waits for a store that is silent.
+    pub async fn abandon(&self) {
+        let _ = tokio::time::timeout(HALF_A_SECOND, self.dropped.release()).await;
     }
 
     /// The ledger of a tile, if it was committed.
@@ -133,15 +185,26 @@ impl Output {
         let Some(stored) = self.location.find(&path).await? else {
             return Ok(None);
         };
-        serde_json::from_slice(&stored.bytes)
+        Ledger::from_bytes(&stored.bytes)
             .map(Some)
-            .map_err(|error| {
-                Error::failure(format!("the ledger does not parse: {error}"))
-                    .in_file(self.root.join(path))
-            })
+            .map_err(|error| error.in_file(self.root.join(path)))
     }
 
-    /// Publishes a tile: its files, then away with those that are no longer its, then the ledger.
+    /// The tiles of a job that were committed: one listing, nothing is read.
+    ///
+    /// # Errors
+    /// When the folder cannot be listed.
+    pub async fn tiles(&self, job: &str) -> Result<BTreeSet<Window>> {
+        let files = self.files_in(&format!("ledger/{job}")).await?;
+        let tiles = files.iter().filter_map(|path| {
+            let name = path.rsplit('/').next()?;
+            Window::from_file_stem(name.strip_suffix(".json")?).ok()
+        });
+        Ok(tiles.collect())
+    }
+
+    /// Publishes a tile: its files, then away with those that are no longer its, then the ledger, which it returns as it
+    /// was written.
     ///
     /// # Errors
     /// The first file that cannot be written, or a lease that was lost; the ledger then still says what it said before.
@@ -153,19 +216,22 @@ impl Output {
         files: &BTreeMap<String, Vec<u8>>,
         stale: &BTreeSet<String>,
         mut ledger: Ledger,
-    ) -> Result<()> {
+    ) -> Result<Ledger> {
         let taken = || {
             Error::failure(format!(
                 "{tile}: another run took this tile over; its results stand"
             ))
         };
         if let TileLock::Lease(lease, _) = lock
-            && !lease.is_held()
+            && !lease.is_held().await?
         {
             return Err(taken());
         }
+        self.sweep(job, tile).await?;
         for (path, bytes) in files {
-            self.put(path, bytes).await?;
+            if self.put_locked(lock, path, bytes).await? == Put::Conflict {
+                return Err(taken());
+            }
             let record = OutputRecord {
                 sha256: crate::hex(&Sha256::digest(bytes)),
                 size: bytes.len() as u64,
@@ -174,21 +240,51 @@ impl Output {
         }
         for path in stale.iter().filter(|path| !files.contains_key(*path)) {
             self.location.delete(path).await?;
+            step();
         }
-        let mut bytes = serde_json::to_vec_pretty(&ledger)
-            .map_err(|error| Error::failure(error.to_string()))?;
-        bytes.push(b'\n');
+        let bytes = ledger.to_bytes()?;
         let path = ledger_path(job, tile);
+        if self.put_locked(lock, &path, &bytes).await? == Put::Conflict {
+            return Err(taken());
+        }
         match lock {
-            TileLock::File(_) => self.put(&path, &bytes).await,
-            TileLock::Lease(lease, seen) => {
-                let put = self.location.put_over(&path, bytes.into(), seen).await?;
-                if put == Put::Conflict {
-                    return Err(taken());
-                }
-                lease.release().await
+            TileLock::File(_) => {}
+            TileLock::Lease(lease, _) => {
+                step();
+                lease.release().await?;
             }
         }
+        Ok(ledger)
+    }
+
+    /// Puts one file of a tile: in a bucket only over the version that was there when the tile was taken, so that a run
+    /// that slept while another did its work overwrites nothing.
+    async fn put_locked(&self, lock: &TileLock, path: &str, bytes: &[u8]) -> Result<Put> {
+        let seen = match lock {
+            TileLock::File(_) => None,
+            TileLock::Lease(_, seen) => seen.get(path).cloned().unwrap_or(Some(Version::Absent)),
+        };
+        let Some(seen) = seen else {
+            self.put(path, bytes).await?;
+            return Ok(Put::Written(Version::Absent));
+        };
+        let bytes = Bytes::copy_from_slice(bytes);
+        self.location.put_over(path, bytes, &seen).await
+    }
+
+    /// Removes what killed runs of this tile wrote aside: whoever holds the tile is alone with it.
+    async fn sweep(&self, job: &str, tile: Window) -> Result<()> {
+        if self.location.folder().is_none() {
+            return Ok(());
+        }
+        let file = format!("~{}.", tile.file_stem());
+        let kinds = [format!("~job={job}~"), format!("-ledger~{job}~")];
+        for path in self.files_in(ASIDE).await? {
+            if path.contains(&file) && kinds.iter().any(|kind| path.contains(kind)) {
+                self.remove(&path).await?;
+            }
+        }
+        Ok(())
     }
 
     /// Puts one file whole.
@@ -196,7 +292,11 @@ impl Output {
     /// # Errors
     /// A failure that names the file.
     pub async fn put(&self, path: &str, bytes: &[u8]) -> Result<()> {
-        self.location.put(path, Bytes::copy_from_slice(bytes)).await
+        self.location
+            .put(path, Bytes::copy_from_slice(bytes))
+            .await?;
+        step();
+        Ok(())
     }
 
     /// The whole of a file.
@@ -205,6 +305,14 @@ impl Output {
     /// When it is not there, or cannot be read.
     pub async fn read(&self, path: &str) -> Result<Bytes> {
         self.location.read(path).await
+    }
+
+    /// Removes a file; one that is not there is removed.
+    ///
+    /// # Errors
+    /// A failure that names the file.
+    pub async fn remove(&self, path: &str) -> Result<()> {
+        self.location.delete(path).await
     }
 
     /// Whether a file is there.
@@ -228,29 +336,66 @@ impl Output {
             .collect())
     }
 
+    /// The files below a folder, however deep, relative to the output; none where there is no folder.
+    ///
+    /// # Errors
+    /// When it cannot be listed.
+    pub async fn files_below(&self, folder: &str) -> Result<Vec<String>> {
+        let objects = self.location.list_all(folder).await?;
+        Ok(objects.into_iter().map(|object| object.path).collect())
+    }
+
+    /// Every file of a job's tiles that is there now, whatever its ledger says: tile, path and bytes.
+    ///
+    /// # Errors
+    /// When a folder cannot be listed.
+    pub async fn all_files(&self, job: &str) -> Result<Vec<(Window, String, u64)>> {
+        let mut found = Vec::new();
+        for folder in ["findings", "alerts", "quarantine"]
+            .map(|kind| format!("{kind}/job={job}"))
+            .into_iter()
+            .chain(["ledger", "summary", "deliver"].map(|kind| format!("{kind}/{job}")))
+        {
+            for object in self.location.list_all(&folder).await? {
+                let name = object.path.rsplit('/').next().unwrap_or_default();
+                let stem = name.rsplit_once('.').map_or(name, |(stem, _)| stem);
+                if let Ok(tile) = Window::from_file_stem(stem) {
+                    found.push((tile, object.path, object.size));
+                }
+            }
+        }
+        Ok(found)
+    }
+
     /// Every file of a tile that is there now, below findings, alerts and quarantine, relative to the output.
     ///
     /// # Errors
     /// When a folder cannot be listed.
     pub async fn files_of(&self, job: &str, tile: Window) -> Result<BTreeSet<String>> {
-        let mut found = BTreeSet::new();
+        let objects = self.objects_of(job, tile).await?;
+        Ok(objects.map(|(path, _)| path).collect())
+    }
+
+    /// The same with their versions.
+    async fn objects_of(
+        &self,
+        job: &str,
+        tile: Window,
+    ) -> Result<impl Iterator<Item = (String, Option<Version>)>> {
+        let mut found = Vec::new();
         for kind in ["findings", "alerts", "quarantine"] {
             let day = format!("{kind}/{}", day_folder(job, tile));
-            let objects = self.location.list_all(&day).await?;
-            found.extend(
-                objects
-                    .into_iter()
-                    .map(|object| object.path)
-                    .filter(|path| {
-                        let name = path.rsplit('/').next().unwrap_or_default();
-                        let stem = name
-                            .strip_suffix(".parquet")
-                            .or(name.strip_suffix(".ndjson"));
-                        stem == Some(tile.file_stem().as_str())
-                    }),
-            );
+            found.extend(self.location.list_all(&day).await?);
         }
-        Ok(found)
+        let own = tile.file_stem();
+        let objects = found.into_iter().filter(move |object| {
+            let name = object.path.rsplit('/').next().unwrap_or_default();
+            let stem = name
+                .strip_suffix(".parquet")
+                .or(name.strip_suffix(".ndjson"));
+            stem == Some(own.as_str())
+        });
+        Ok(objects.map(|object| (object.path, object.e_tag.map(Version::Tagged))))
     }
 }
 

@@ -2,33 +2,18 @@
 //! It must not know the report.
 
 use super::visible::{neutral, shorten_counting};
+use crate::hunt::attack::page;
 
 /// How much of a value is shown, in columns; the middle of longer ones is left out.
 const VALUE_WIDTH: usize = 300;
 
 /// A link to the technique's page, if it has the form of a technique; else only what it says.
 pub(super) fn technique(id: &str) -> String {
-    let (main, sub) = id
-        .split_once('.')
-        .map_or((id, None), |(main, sub)| (main, Some(sub)));
-    let all_digits =
-        |text: &str, length| text.len() == length && text.bytes().all(|byte| byte.is_ascii_digit());
-    let known = main
-        .strip_prefix('T')
-        .is_some_and(|digits| all_digits(digits, 4))
-        && sub.is_none_or(|digits| all_digits(digits, 3));
-    if known {
-        format!(
-            "[{id}](https://attack.mitre.org/techniques/{}/)",
-            id.replace('.', "/")
-        )
-    } else {
-        code(id)
-    }
+    page(id).map_or_else(|| code(id), |page| format!("[{id}]({page})"))
 }
 
 /// A code span: made visible, shortened in the middle, and fenced with more backticks than it contains in a row.
-pub(super) fn code(text: &str) -> String {
+pub fn code(text: &str) -> String {
     if text.is_empty() {
         return "(empty)".to_owned();
     }

@@ -8,13 +8,13 @@ pub(super) fn count(number: usize, noun: &str) -> String {
 }
 
 /// Like [`count`], for what may be more than memory holds.
-pub(super) fn amount(number: u64, noun: &str) -> String {
+pub fn amount(number: u64, noun: &str) -> String {
     let plural = if number == 1 { "" } else { "s" };
     format!("{} {noun}{plural}", grouped(number))
 }
 
 /// `1234567` as `1,234,567`.
-pub(super) fn grouped(number: u64) -> String {
+pub fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::with_capacity(digits.len() + digits.len() / 3);
     for (index, digit) in digits.chars().enumerate() {
@@ -27,7 +27,7 @@ pub(super) fn grouped(number: u64) -> String {
 }
 
 /// Bytes in binary units with one decimal, rounded down: `1536` is `1.5 KiB`.
-pub(super) fn bytes(number: u64) -> String {
+pub fn bytes(number: u64) -> String {
     let mut unit = "B";
     let mut size = 1_u64;
     for larger in ["KiB", "MiB", "GiB", "TiB", "PiB"] {

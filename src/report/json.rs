@@ -11,7 +11,11 @@ use super::visible::is_active;
 /// Characters that would act on a terminal are written as `\uXXXX`, which JSON reads as the same character: `--format
 /// json` is often looked at. An error means a bug here, since every field of the model has a JSON form.
 pub fn render(report: &Report) -> Result<String, serde_json::Error> {
-    let plain = serde_json::to_string_pretty(report)?;
+    Ok(harmless(&serde_json::to_string_pretty(report)?) + "\n")
+}
+
+/// JSON whose characters that would act on a terminal are written as `\uXXXX`, which reads as the same.
+pub fn harmless(plain: &str) -> String {
     let mut text = String::with_capacity(plain.len() + 1);
     for character in plain.chars() {
         // A line feed here is layout: inside a string it is already written `\n`.
@@ -24,8 +28,7 @@ pub fn render(report: &Report) -> Result<String, serde_json::Error> {
             text.push(character);
         }
     }
-    text.push('\n');
-    Ok(text)
+    text
 }
 
 /// Reads what [`render`] wrote.

@@ -334,6 +334,15 @@ fn notes(page: &mut Page, report: &Report) {
     }
 }
 
+/// A cell of a table that carries telemetry.
+pub fn cell(text: &str) -> String {
+    if text.is_empty() {
+        return String::new();
+    }
+    // A bar ends a cell, in code too.
+    code(text).replace('|', "\\|")
+}
+
 /// What question of a ticket an entity answers.
 #[derive(PartialEq, Eq)]
 enum Kinds {

@@ -4,8 +4,10 @@ use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::incident::{Incident, incidents};
 use crate::hunt::Level;
 
 /// The version of the JSON form of [`Report`]; it grows when a field changes its meaning or goes away, not when one is added.
@@ -21,7 +23,7 @@ pub const WORST_FIRST: [Level; 5] = [
 ];
 
 /// How far a hunt came.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum HuntState {
     /// It saw everything the lake has for the window.
@@ -66,7 +68,7 @@ impl Answer {
 }
 
 /// One run of a job over one window. Fill it, then call [`Report::arrange`], then render it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Report {
     /// The version of this form: [`FORMAT_VERSION`].
     pub format_version: u32,
@@ -77,21 +79,31 @@ pub struct Report {
     /// The lake as the job names it (never made absolute: the same job gives the same report on every machine).
     pub lake: String,
     /// The first instant of the window.
+    #[schemars(with = "String", extend("format" = "date-time"))]
     pub window_start: DateTime<Utc>,
     /// The first instant after the window.
+    #[schemars(with = "String", extend("format" = "date-time"))]
     pub window_end: DateTime<Utc>,
     /// Every hunt of the job, whether it ran or not.
     pub hunts: Vec<HuntReport>,
     /// Every alert, the worst first (see [`Report::arrange`]).
     pub alerts: Vec<AlertReport>,
+    /// Alerts that belong together, the worst first; [`Report::arrange`] makes them.
+    #[serde(default)]
+    pub incidents: Vec<Incident>,
     /// Every table that was to be read.
     pub tables: Vec<TableReport>,
     /// Warnings that belong to no single hunt or table, in the order they arose.
     pub notes: Vec<String>,
 }
 
+/// The JSON Schema of a summary.
+pub fn json_schema() -> schemars::Schema {
+    schemars::schema_for!(Report)
+}
+
 /// What one hunt did.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct HuntReport {
     /// The name of the hunt: the stem of its file.
     pub name: String,
@@ -123,7 +135,7 @@ pub struct HuntReport {
 }
 
 /// All findings of a hunt and tile with one key.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct AlertReport {
     /// Unique by construction: hunt, key and tile.
     pub alert_id: String,
@@ -142,8 +154,10 @@ pub struct AlertReport {
     /// Who and what it is about.
     pub entities: Vec<Entity>,
     /// The time of the earliest event that contributed.
+    #[schemars(with = "String", extend("format" = "date-time"))]
     pub first_seen: DateTime<Utc>,
     /// The time of the latest event that contributed.
+    #[schemars(with = "String", extend("format" = "date-time"))]
     pub last_seen: DateTime<Utc>,
     /// How many events contributed.
     pub event_count: u64,
@@ -157,6 +171,9 @@ pub struct AlertReport {
     pub evidence_truncated: bool,
     /// ATT&CK technique ids, such as `T1047` or `T1021.002`.
     pub techniques: Vec<String>,
+    /// ATT&CK tactics, such as `lateral-movement`.
+    #[serde(default)]
+    pub tactics: Vec<String>,
     /// True when the same activity alerted before, within the job's `suppress`.
     pub repeat: bool,
     /// The exception that covers it.
@@ -164,7 +181,7 @@ pub struct AlertReport {
 }
 
 /// Something an alert is about.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Entity {
     /// What it is: `host`, `user`, `ip`, ... (the keys of the hunt's `entities`).
     pub kind: String,
@@ -173,7 +190,7 @@ pub struct Entity {
 }
 
 /// The place of one raw event.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct EvidenceRow {
     /// The table.
     pub table: String,
@@ -184,7 +201,7 @@ pub struct EvidenceRow {
 }
 
 /// What was read of one table.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct TableReport {
     /// The name of the table in the lake.
     pub name: String,
@@ -207,13 +224,14 @@ pub struct TableReport {
     /// True when the table had no event in the window: "no findings" over it means nothing.
     pub no_data: bool,
     /// The newest event time seen; tells a feed that stopped from one that is quiet.
+    #[schemars(with = "Option<String>")]
     pub newest_event: Option<DateTime<Utc>>,
     /// Files that were there and could not be read, whole or in part.
     pub lost: Vec<LostFile>,
 }
 
 /// A file that could not be read.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct LostFile {
     /// The file, relative to the table's location.
     pub file: String,
@@ -260,7 +278,8 @@ impl Report {
     /// Puts everything into its one order and sets each hunt's `no_data`. Idempotent.
     ///
     /// Alerts: new, then repeats, then excepted ones (somebody has judged those already); in each, by level, risk and
-    /// last seen, all descending, then by id. Hunts and tables by name; evidence is cut to what a report shows.
+    /// last seen, all descending, then by id. Hunts and tables by name; evidence is cut to what a report shows. Alerts that
+    /// belong together become incidents.
     pub fn arrange(&mut self) {
         self.alerts.sort_by(|left, right| {
             let place = |alert: &AlertReport| {
@@ -289,6 +308,7 @@ impl Report {
                 !hunt.tables.is_empty() && hunt.tables.iter().all(|name| self.table_is_empty(name));
             self.hunts[index].no_data |= nothing_read;
         }
+        self.incidents = incidents(&self.alerts);
     }
 
     pub(super) fn table_is_empty(&self, name: &str) -> bool {

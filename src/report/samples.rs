@@ -21,6 +21,7 @@ pub(in crate::report) fn empty() -> Report {
         window_end: time("2026-01-04T00:00:00Z"),
         hunts: Vec::new(),
         alerts: Vec::new(),
+        incidents: Vec::new(),
         tables: Vec::new(),
         notes: Vec::new(),
     }
@@ -75,6 +76,7 @@ pub(in crate::report) fn alert(id: &str) -> AlertReport {
         evidence_total: 5,
         evidence_truncated: false,
         techniques: vec!["T1047".to_owned(), "T1021.002".to_owned()],
+        tactics: vec!["execution".to_owned(), "lateral-movement".to_owned()],
         repeat: false,
         excepted_by: None,
     }
@@ -195,6 +197,7 @@ pub(in crate::report) fn hostile() -> Report {
             row: 1,
         });
         alert.techniques = vec![bad()];
+        alert.tactics = vec![bad()];
         if alert.excepted_by.is_some() {
             alert.excepted_by = Some(bad());
         }
@@ -218,5 +221,6 @@ pub(in crate::report) fn hostile() -> Report {
     report.lake = bad();
     report.lakehunt_version = bad();
     report.notes = vec![bad()];
+    report.arrange();
     report
 }

@@ -3,27 +3,33 @@
 
 mod address;
 mod bucket;
+mod client;
+mod fault;
+mod folder;
+mod login;
 mod profile;
 mod read_ahead;
+mod steps;
+mod traffic;
+mod wire;
 mod write;
 
 pub use address::Address;
-pub use write::{Put, Stored, Version};
+pub use read_ahead::{Ahead, Budget, Fetched, GAP, Reading, Stop, Stopper};
+pub use steps::step;
+pub use traffic::{Traffic, traffic};
+pub use write::{ASIDE, Put, Stored, Version, private_folder};
 
 use std::ops::Range;
 use std::path::{Path as FilePath, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use futures::TryStreamExt;
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
-use object_store::{
-    GetResultPayload, OBJECT_STORE_COALESCE_DEFAULT, ObjectMeta, ObjectStore, ObjectStoreExt,
-    coalesce_ranges,
-};
+use object_store::{GetResultPayload, ObjectMeta, ObjectStore, ObjectStoreExt};
 use serde::Serialize;
 
 use crate::credentials::Credentials;
@@ -51,9 +57,6 @@ pub struct Level {
     /// The objects on this level.
     pub objects: Vec<Object>,
 }
-
-/// How often a request is made that `object_store` does not repeat by itself.
-const ATTEMPTS: u32 = 4;
 
 /// A folder or a prefix of a bucket.
 #[derive(Clone)]
@@ -141,11 +144,12 @@ impl Location {
 
     /// Folders and objects directly below a prefix (`""` for the location itself).
     pub async fn list_level(&self, prefix: &str) -> Result<Level> {
+        if self.folder.is_some() {
+            return self.list_folder(prefix, folder::level).await;
+        }
         let prefix_path = object_path(prefix);
-        let listed = self
-            .again(|| self.store.list_with_delimiter(Some(&prefix_path)))
-            .await
-            .map_err(|e| self.failed("list", prefix, &e))?;
+        let listed = self.store.list_with_delimiter(Some(&prefix_path)).await;
+        let listed = listed.map_err(|e| self.failed("list", prefix, &e))?;
         Ok(Level {
             folders: listed
                 .common_prefixes
@@ -162,19 +166,32 @@ impl Location {
 
     /// All objects below a prefix, however deep.
     pub async fn list_all(&self, prefix: &str) -> Result<Vec<Object>> {
-        let prefix_path = object_path(prefix);
-        let list = || {
-            let listed = self.store.list(Some(&prefix_path));
-            listed.map_ok(|meta| self.object(meta)).try_collect()
-        };
-        let mut objects: Vec<Object> = self
-            .again(list)
-            .await
-            .map_err(|e| self.failed("list", prefix, &e))?;
-        if let Some(folder) = &self.folder {
-            add_dead_ends(folder, prefix, &mut objects);
+        if self.folder.is_some() {
+            return self.list_folder(prefix, folder::all).await;
         }
+        let prefix_path = object_path(prefix);
+        let listed = self.store.list(Some(&prefix_path));
+        let listed = listed.map_ok(|meta| self.object(meta)).try_collect().await;
+        let objects: Vec<Object> = listed.map_err(|e| self.failed("list", prefix, &e))?;
         Ok(objects)
+    }
+
+    /// Lists on local disk.
+    async fn list_folder<T: Send + 'static>(
+        &self,
+        prefix: &str,
+        list: fn(&FilePath, &str) -> std::io::Result<T>,
+    ) -> Result<T> {
+        let folder = self.folder.clone().unwrap_or_default();
+        let below = prefix.to_owned();
+        let listed = tokio::task::spawn_blocking(move || list(&folder, &below)).await;
+        let listed = listed
+            .map_err(std::io::Error::other)
+            .and_then(|listed| listed);
+        listed.map_err(|error| {
+            let shown = self.display(prefix);
+            Error::failure(format!("cannot list {}: {error}", shown.display()))
+        })
     }
 
     /// Opens an object as a listing saw it, for reading from its start. Reading blocks, and must not be done on the async
@@ -182,7 +199,11 @@ impl Location {
     ///
     /// # Errors
     /// When it cannot be opened. What a bucket does not give shows when it is read.
-    pub async fn open_object(&self, object: &Object) -> Result<Box<dyn std::io::Read + Send>> {
+    pub async fn open_object(
+        &self,
+        object: &Object,
+        reading: &Reading,
+    ) -> Result<Box<dyn std::io::Read + Send>> {
         let path = object_path(&object.path);
         if self.folder.is_some() {
             let opened = self.store.get(&path).await;
@@ -196,6 +217,7 @@ impl Location {
             path,
             object.e_tag.clone(),
             object.size,
+            reading.clone(),
         )))
     }
 
@@ -205,9 +227,8 @@ impl Location {
     /// When it cannot be read.
     pub async fn read(&self, path: &str) -> Result<Bytes> {
         let object = object_path(path);
-        let read = || async { self.store.get(&object).await?.bytes().await };
-        self.again(read)
-            .await
+        let read = async { self.store.get(&object).await?.bytes().await };
+        read.await
             .map_err(|error| self.failed("read", path, &error))
     }
 
@@ -224,29 +245,8 @@ impl Location {
         if self.folder.is_some() {
             return self.store.get_ranges(&path, ranges).await;
         }
-        let fetch = |wanted| {
-            let e_tag = object.e_tag.as_deref();
-            read_ahead::range(self.store.as_ref(), &path, e_tag, wanted)
-        };
-        coalesce_ranges(ranges, fetch, OBJECT_STORE_COALESCE_DEFAULT).await
-    }
-
-    /// Repeats what `object_store` does not repeat by itself: a listing whose answer was cut, a body that ended early.
-    async fn again<T, F>(&self, attempt: impl Fn() -> F) -> object_store::Result<T>
-    where
-        F: Future<Output = object_store::Result<T>>,
-    {
-        let mut pause = Duration::from_millis(100);
-        for _ in 1..ATTEMPTS {
-            match attempt().await {
-                Err(object_store::Error::Generic { .. }) if self.folder.is_none() => {
-                    tokio::time::sleep(pause).await;
-                    pause *= 4;
-                }
-                ended => return ended,
-            }
-        }
-        attempt().await
+        let e_tag = object.e_tag.as_deref();
+        read_ahead::ranges(self.store.as_ref(), &path, e_tag, ranges).await
     }
 
     fn failed(&self, what: &str, path: &str, error: &object_store::Error) -> Error {
@@ -267,34 +267,17 @@ impl Location {
     }
 }
 
-/// Links to nothing and empty folders are left out of the store's listing; here they are objects that cannot be
-/// opened, so that one with the name of a data file is reported as lost and not passed over.
-fn add_dead_ends(root: &FilePath, prefix: &str, objects: &mut Vec<Object>) {
-    let mut open = vec![root.join(prefix)];
-    while let Some(folder) = open.pop() {
-        let Ok(entries) = std::fs::read_dir(&folder) else {
-            continue;
-        };
-        for path in entries.filter_map(|entry| Some(entry.ok()?.path())) {
-            let is_empty =
-                |path| std::fs::read_dir(path).is_ok_and(|mut inside| inside.next().is_none());
-            if path.is_dir() && !is_empty(&path) {
-                open.push(path);
-            } else if path.is_dir() || !path.exists() {
-                let inside = path.strip_prefix(root).unwrap_or(&path);
-                let parts: Vec<_> = inside.iter().map(|part| part.to_string_lossy()).collect();
-                objects.push(Object {
-                    path: parts.join("/"),
-                    size: 0,
-                    modified: DateTime::UNIX_EPOCH,
-                    e_tag: None,
-                });
-            }
-        }
-    }
-}
-
 /// The path of an object by its name as a listing gave it: taken as it is, where `Path::from` would encode it again.
 pub fn object_path(name: &str) -> Path {
-    Path::parse(name).unwrap_or_else(|_| Path::from(name))
+    Path::parse(name).unwrap_or_else(|_| {
+        let part = |part: &str| {
+            if part.is_empty() {
+                wire::EMPTY.to_owned()
+            } else {
+                part.to_owned()
+            }
+        };
+        let parts: Vec<_> = name.split('/').map(part).collect();
+        Path::parse(parts.join("/")).unwrap_or_else(|_| Path::from(name))
+    })
 }

@@ -3,16 +3,17 @@
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
 use std::path::Path;
+use std::time::Duration;
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use object_store::{Error as StoreError, ObjectStoreExt, PutMode, PutOptions, UpdateVersion};
 
-use super::{Location, object_path};
+use super::{Location, object_path, step};
 use crate::error::{Error, Result};
 
 /// Where files are written before they are renamed into place.
-const ASIDE: &str = ".tmp";
+pub const ASIDE: &str = ".tmp";
 
 /// What a writer last saw of an object.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,12 +51,12 @@ impl Location {
     /// When it cannot be read.
     pub async fn find(&self, path: &str) -> Result<Option<Stored>> {
         let object = object_path(path);
-        let read = || async {
+        let read = async {
             let found = self.store.get(&object).await?;
             let meta = found.meta.clone();
             Ok((meta, found.bytes().await?))
         };
-        match self.again(read).await {
+        match read.await {
             Ok((meta, bytes)) => Ok(Some(Stored {
                 bytes,
                 version: Version::Tagged(meta.e_tag.unwrap_or_default()),
@@ -75,10 +76,8 @@ impl Location {
             return put_local(folder, path, &bytes);
         }
         let object = object_path(path);
-        let put = || self.store.put(&object, bytes.clone().into());
-        self.again(put)
-            .await
-            .map(|_| ())
+        let put = self.store.put(&object, bytes.into()).await;
+        put.map(|_| ())
             .map_err(|error| self.failed("write", path, &error))
     }
 
@@ -94,7 +93,7 @@ impl Location {
         let probe = root
             .join(ASIDE)
             .join(format!("probe-{}", std::process::id()));
-        fs::create_dir_all(root.join(ASIDE))?;
+        private_folder(&root.join(ASIDE))?;
         private(&probe)?.write_all(b"lakehunt")?;
         fs::remove_file(&probe)
     }
@@ -112,32 +111,39 @@ impl Location {
                 version: None,
             }),
         };
-        let options = PutOptions::from(mode);
-        let put = self
-            .store
-            .put_opts(&object, bytes.clone().into(), options)
-            .await;
-        let error = match put {
-            Ok(written) => {
-                let tag = written.e_tag.unwrap_or_default();
-                return Ok(Put::Written(Version::Tagged(tag)));
-            }
-            Err(error) => error,
-        };
-        // An answer that was lost may have been a yes, and its repetition by a layer below a no: what is there says which.
-        match self.find(path).await? {
-            Some(stored) if stored.bytes == bytes => Ok(Put::Written(stored.version)),
-            _ if matches!(
-                error,
-                StoreError::AlreadyExists { .. }
-                    | StoreError::Precondition { .. }
-                    | StoreError::NotFound { .. }
-            ) =>
+        let mut pause = Duration::from_millis(100);
+        for last in [false, false, false, false, false, true] {
+            let options = PutOptions::from(mode.clone());
+            let put = self.store.put_opts(&object, bytes.clone().into(), options);
+            let error = match put.await {
+                Ok(written) => {
+                    let tag = written.e_tag.unwrap_or_default();
+                    return Ok(Put::Written(Version::Tagged(tag)));
+                }
+                Err(error) => error,
+            };
+            if let StoreError::PermissionDenied { .. } | StoreError::Unauthenticated { .. } = error
             {
-                Ok(Put::Conflict)
+                return Err(self.failed("write", path, &error));
             }
-            _ => Err(self.failed("write", path, &error)),
+            // An answer that was lost may have been a yes, and the no to a repetition its echo: what is there says which.
+            let now = self.find(path).await?;
+            match now {
+                Some(stored) if stored.bytes == bytes => return Ok(Put::Written(stored.version)),
+                now if now
+                    .as_ref()
+                    .map_or(&Version::Absent, |stored| &stored.version)
+                    != seen =>
+                {
+                    return Ok(Put::Conflict);
+                }
+                // Nothing has happened: the condition still holds, so that it is safe to ask again.
+                _ if last => return Err(self.failed("write", path, &error)),
+                _ => tokio::time::sleep(pause).await,
+            }
+            pause *= 2;
         }
+        Ok(Put::Conflict)
     }
 
     /// Removes an object; one that is not there is removed.
@@ -146,7 +152,7 @@ impl Location {
     /// A failure that names it.
     pub async fn delete(&self, path: &str) -> Result<()> {
         let object = object_path(path);
-        match self.again(|| self.store.delete(&object)).await {
+        match self.store.delete(&object).await {
             Ok(()) | Err(StoreError::NotFound { .. }) => Ok(()),
             Err(error) => Err(self.failed("remove", path, &error)),
         }
@@ -158,7 +164,7 @@ impl Location {
     /// When the store does not say.
     pub async fn exists(&self, path: &str) -> Result<bool> {
         let object = object_path(path);
-        match self.again(|| self.store.head(&object)).await {
+        match self.store.head(&object).await {
             Ok(_) => Ok(true),
             Err(StoreError::NotFound { .. }) => Ok(false),
             Err(error) => Err(self.failed("look at", path, &error)),
@@ -172,13 +178,17 @@ fn put_local(root: &Path, path: &str, bytes: &[u8]) -> Result<()> {
     let aside = root.join(ASIDE);
     let temporary = aside.join(format!("{}-{}", std::process::id(), path.replace('/', "~")));
     let put = || -> std::io::Result<()> {
-        fs::create_dir_all(folder)?;
-        fs::create_dir_all(&aside)?;
+        private_folder(folder)?;
+        private_folder(&aside)?;
         let mut file = private(&temporary)?;
+        step();
         file.write_all(bytes)?;
+        step();
         file.sync_all()?;
         drop(file);
+        step();
         fs::rename(&temporary, &target)?;
+        step();
         File::open(folder)?.sync_all()
     };
     put().map_err(|error| {
@@ -186,6 +196,21 @@ fn put_local(root: &Path, path: &str, bytes: &[u8]) -> Result<()> {
         let _ = fs::remove_file(&temporary);
         Error::failure(format!("cannot write {}: {error}", target.display()))
     })
+}
+
+/// A folder, with those above it; what is made of them only its owner can look into.
+///
+/// # Errors
+/// Why it cannot be made.
+pub fn private_folder(path: &Path) -> std::io::Result<()> {
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::DirBuilderExt;
+        builder.mode(0o700);
+    }
+    builder.create(path)
 }
 
 /// A new file that only its owner can read: command lines hold passwords.

@@ -153,6 +153,19 @@ impl Grid {
             .collect()
     }
 
+    /// The next `count` firings after `now` whose tiles belong to the grid, each with its tile, in order.
+    pub fn next_tiles(&self, now: DateTime<Utc>, count: usize) -> Vec<(DateTime<Utc>, Window)> {
+        let first = match self.since {
+            Some(since) if since > now => self.first_from(since),
+            _ => self.firing_after(now).and_then(|at| self.fire(at)),
+        };
+        std::iter::successors(first, |firing| self.after(firing.at))
+            .filter(|firing| self.has_begun(&firing.tile))
+            .take(count)
+            .map(|firing| (firing.at, firing.tile))
+            .collect()
+    }
+
     /// The tile that the firing at `firing` gives, whether or not the cron expression fires then.
     ///
     /// # Errors

@@ -17,6 +17,7 @@ mod grid_check;
 mod instant;
 mod range;
 mod relative;
+mod timer;
 mod window;
 
 pub use duration::{format_duration, parse_duration};
@@ -25,4 +26,5 @@ pub use grid::Grid;
 pub use instant::{format_instant, parse_instant, parse_timezone};
 pub use range::resolve_range;
 pub use relative::{RelativeTime, resolve_relative};
+pub use timer::Timer;
 pub use window::Window;

@@ -90,7 +90,9 @@ fn a_gzip_file_that_breaks_off() {
 fn a_file_that_is_not_gzip() {
     let workspace = Workspace::with_one_table();
     let file = "day=2026-01-01/plain.ndjson.gz";
-    workspace.write(&format!("lake/events/{file}"), events(10..20));
+    // JSON would be read as what it is.
+    let text = "#fields ts uid\n".repeat(100);
+    workspace.write(&format!("lake/events/{file}"), text);
     partial("lost_not_gzip", &workspace, file);
 }
 
@@ -240,4 +242,29 @@ fn a_bad_line_belongs_to_the_tile_of_its_neighbours() {
         "{first}{second}"
     );
     assert!(second.contains("rubbish 3"), "{second}");
+}
+
+/// Links that lead back, links to themselves and names that are no text cost themselves, and not the whole listing.
+#[test]
+fn what_cannot_be_listed_costs_itself() {
+    use std::os::unix::ffi::OsStrExt as _;
+    let workspace = Workspace::with_one_table();
+    let day = workspace.path("lake/events/day=2026-01-01");
+    symlink(&day, day.join("loop")).unwrap();
+    workspace.write("lake/events/day=2026-01-01/deep/more.ndjson", events(3..6));
+    symlink("..", day.join("deep/up")).unwrap();
+    let printed = workspace.succeed(&["run", "jobs/night.yaml"]);
+    assert!(printed.stdout.contains("2/2"), "{}", printed.stdout);
+    symlink("self.ndjson", day.join("self.ndjson")).unwrap();
+    let name = std::ffi::OsStr::from_bytes(b"no\xff text.ndjson");
+    std::fs::write(day.join(name), events(6..8)).unwrap();
+    workspace.write("lake/events/day=2026-01-01/two\nlines.ndjson", events(8..9));
+    let printed = workspace.run(&["run", "jobs/night.yaml"]);
+    assert_eq!(printed.code, 1, "{}", printed.stderr);
+    let lost = workspace.quarantine("out");
+    let lost: Vec<_> = lost.iter().map(|record| record["file"].as_str()).collect();
+    let expected = ["no\u{fffd} text", "self", "two\nlines"];
+    let expected = expected.map(|name| format!("day=2026-01-01/{name}.ndjson"));
+    assert_eq!(lost, expected.each_ref().map(|name| Some(name.as_str())));
+    assert_eq!(workspace.alerts("out").len(), 1);
 }

@@ -4,14 +4,15 @@
 use std::sync::Arc;
 
 use datafusion::arrow::array::{
-    ArrayRef, BooleanArray, Decimal128Array, Int64Array, ListArray, RecordBatch, StringArray,
-    StructArray, TimestampMicrosecondArray, TimestampMillisecondArray, TimestampNanosecondArray,
+    ArrayRef, BooleanArray, Decimal128Array, Int64Array, ListArray, MapBuilder, RecordBatch,
+    StringArray, StringBuilder, StructArray, TimestampMicrosecondArray, TimestampMillisecondArray,
+    TimestampNanosecondArray,
 };
 use datafusion::arrow::datatypes::{Field, Int64Type};
 use datafusion::parquet::arrow::ArrowWriter;
 
 use crate::lake::OneTable;
-use crate::workspace::{LAKE, Workspace, event};
+use crate::workspace::{LAKE, Workspace, event, events};
 
 fn write(table: &OneTable, name: &str, columns: Vec<(&str, ArrayRef)>) {
     let nullable = columns.into_iter().map(|(name, array)| (name, array, true));
@@ -100,6 +101,37 @@ fn a_struct_where_a_scalar_should_be_is_a_misfit() {
     assert!(text.contains("{\"k\": \"x\"}"), "{text}");
     assert_eq!(report.files[0].conflicts["s"], 2);
     assert!(report.files[1].conflicts.is_empty());
+}
+
+#[test]
+fn a_map_is_read_whole_or_not_at_all() {
+    let table = OneTable::new(FORM);
+    let mut maps = MapBuilder::new(None, StringBuilder::new(), StringBuilder::new());
+    maps.keys().append_value("k");
+    maps.values().append_value("v");
+    maps.append(true).unwrap();
+    let maps: ArrayRef = Arc::new(maps.finish());
+    write(
+        &table,
+        "1.parquet",
+        vec![at(1), ("s", Arc::clone(&maps)), ("j", Arc::clone(&maps))],
+    );
+    write(&table, "2.parquet", vec![at(1), ("a", nested("b", maps))]);
+    let sql =
+        "SELECT s, j, deep, raw(s), raw('a.b'), raw('a.b.entries.keys') FROM t ORDER BY _file";
+    let text = answer(&table, sql);
+    let rows: Vec<_> = text.lines().skip(3).collect();
+    let map = "{\"k\":\"v\"}";
+    assert_eq!(
+        rows[0].split_whitespace().collect::<String>(),
+        format!("||{map}||{map}|||")
+    );
+    assert_eq!(
+        rows[1].split_whitespace().collect::<String>(),
+        format!("|||||{map}||")
+    );
+    let (_, report) = table.query(None, sql).unwrap();
+    assert_eq!(report.files[0].conflicts["s"], 1);
 }
 
 #[test]
@@ -231,8 +263,10 @@ fn tables_says_what_drifts() {
     at      text      all    all                   text 3
     late    text      50 %   33 %                  bool 1
     n       int       all    all      1 in 1 file  number 1, text 2
-    never   text      -      -
     s       text      50 %   66 %     1 in 1 file  nested 1, text 1
+
+    IN NO RECORD
+      never
     "#);
     let printed = workspace.succeed(&[
         "tables",
@@ -255,6 +289,36 @@ fn tables_says_what_drifts() {
     assert_eq!(n["misfits"], serde_json::json!({"2.ndjson": 1}));
     // Of one table only: it reads every column.
     assert_eq!(workspace.run(&["tables", "--drift"]).code, 2);
+}
+
+/// Lines have no schema: a column that nearly all files have is missed in the others.
+#[test]
+fn a_column_that_few_files_of_lines_lack_is_told() {
+    let workspace = Workspace::with_one_table();
+    for file in 1..40 {
+        let whole = events(file * 100..file * 100 + 20);
+        let bare = whole.replace("\"CommandLine\"", "\"Commandline_v2\"");
+        let text = if file == 7 { bare } else { whole };
+        workspace.write(&format!("lake/events/day=2026-01-01/{file}.ndjson"), text);
+    }
+    let printed = workspace.succeed(&["run", "jobs/night.yaml"]);
+    let notes: Vec<_> = printed
+        .stdout
+        .lines()
+        .filter(|line| line.contains("absent"))
+        .collect();
+    assert_eq!(
+        notes,
+        ["note: events: CommandLine, read by wmic_format, is absent in 1 of 40 files"]
+    );
+    // A kind of event that only some files have is no drift.
+    for file in 40..60 {
+        let other =
+            events(file * 100..file * 100 + 20).replace("\"CommandLine\"", "\"Commandline_v2\"");
+        workspace.write(&format!("lake/events/day=2026-01-01/{file}.ndjson"), other);
+    }
+    let printed = workspace.succeed(&["run", "jobs/night.yaml"]);
+    assert!(!printed.stdout.contains("absent"), "{}", printed.stdout);
 }
 
 /// A run says which hunts a drift makes blind, and the ledger in which files.

@@ -29,13 +29,13 @@ fn sample() -> (Server, Workspace) {
 }
 
 /// Findings, alerts and quarantine of a run: all but the ledger, which says when objects were written.
-fn results(workspace: &Workspace, output: &str) -> Vec<(String, String)> {
+pub(crate) fn results(workspace: &Workspace, output: &str) -> Vec<(String, String)> {
     let mut files = workspace.published(output);
     files.retain(|path, _| !path.starts_with("ledger/"));
     files.into_iter().collect()
 }
 
-fn succeeds(printed: &Printed) {
+pub(crate) fn succeeds(printed: &Printed) {
     assert_eq!(printed.code, 0, "{}\n{}", printed.stdout, printed.stderr);
 }
 
@@ -51,45 +51,22 @@ fn a_lake_in_a_bucket_gives_the_bytes_of_a_local_one() {
     // Only what the window needs: the sample has three days, the tile one and the lookback before it.
     let reads = server.requests("GET /lake/years/sysmon/day=2026-01-01");
     assert_eq!(reads, [""; 0]);
+    // Nor does it matter that one of ten requests goes wrong.
+    fs::remove_dir_all(workspace.path("remote")).unwrap();
+    server.chaos(7, 10);
+    succeeds(&server.run(&workspace, &NIGHTLY));
+    assert!(server.faults() > 10, "{}", server.faults());
+    assert_eq!(local, results(&workspace, "remote"));
 }
 
 /// The published files of an output in the bucket: all but the ledger, which says when objects were written.
-fn results_in(server: &Server, output: &str) -> Vec<(String, String)> {
+pub(crate) fn results_in(server: &Server, output: &str) -> Vec<(String, String)> {
     let mut files: Vec<_> = crate::workspace::hashes_of(&server.path(output))
         .into_iter()
         .collect();
     let kinds = ["findings/", "alerts/", "quarantine/"];
     files.retain(|(path, _)| kinds.iter().any(|kind| path.starts_with(kind)));
     files
-}
-
-#[test]
-fn from_bucket_to_bucket_gives_the_bytes_of_a_local_run() {
-    let (server, workspace) = sample();
-    let days = ["--from", "2026-01-02", "--to", "2026-01-04"];
-    let local = ["run", "jobs/nightly.yaml", "--output", "local"];
-    let local = [&local[..], &days].concat();
-    let remote = [&NIGHTLY[..5], &["s3://lake/out"], &days].concat();
-    let said = workspace.succeed(&local).stdout;
-    let printed = server.run(&workspace, &remote);
-    succeeds(&printed);
-    assert_eq!(results(&workspace, "local"), results_in(&server, "out"));
-    // Repeats are told from what is in the bucket as from what is on disk.
-    let alerts = |text: &str| {
-        text.lines()
-            .filter(|line| line.contains("repeat"))
-            .map(str::to_owned)
-            .collect::<Vec<_>>()
-    };
-    assert_eq!(alerts(&said), alerts(&printed.stdout));
-    assert!(server.path("out/summary/nightly").is_dir());
-    let puts = server.requests("PUT ");
-    let ledgers = puts.iter().filter(|put| put.contains("/ledger/"));
-    assert_eq!(ledgers.count(), 2, "{puts:#?}");
-    assert!(
-        server.requests("uploads").is_empty(),
-        "each file is one request"
-    );
 }
 
 #[test]
@@ -140,33 +117,8 @@ fn a_live_lease_is_respected_and_a_lost_answer_is_no_conflict() {
     assert_eq!(fs::read(server.path(lease)).unwrap(), b"free");
 }
 
-#[test]
-fn every_fifth_request_may_fail() {
-    let (server, workspace) = sample();
-    workspace.succeed(&["run", "jobs/nightly.yaml", "--output", "local"]);
-    server.fail(Rule {
-        on: "GET ",
-        every: 5,
-        fault: Fault::SlowDown,
-    });
-    server.fail(Rule {
-        on: "list-type=2",
-        every: 7,
-        fault: Fault::Cut,
-    });
-    server.fail(Rule {
-        on: "GET /lake/years/sysmon",
-        every: 3,
-        fault: Fault::Cut,
-    });
-    let printed = server.run(&workspace, &NIGHTLY);
-    succeeds(&printed);
-    assert!(server.faults() > 10, "{}", server.faults());
-    assert_eq!(results(&workspace, "local"), results(&workspace, "remote"));
-}
-
 /// One table in the bucket, and a job over it.
-fn one_table(server: &Server) -> Workspace {
+pub(crate) fn one_table(server: &Server) -> Workspace {
     let workspace = Workspace::with_one_table();
     workspace.write(
         "jobs/night.yaml",
@@ -181,7 +133,7 @@ fn one_table(server: &Server) -> Workspace {
 }
 
 #[test]
-fn a_day_of_three_years_is_three_lists_and_one_get() {
+fn a_day_of_three_years_is_two_lists_and_one_get() {
     let server = Server::start();
     let workspace = one_table(&server);
     let first = chrono::NaiveDate::from_ymd_opt(2023, 6, 1).unwrap();
@@ -193,10 +145,10 @@ fn a_day_of_three_years_is_three_lists_and_one_get() {
     }
     succeeds(&server.run(&workspace, &["run", "jobs/night.yaml"]));
     let lists = server.requests("list-type=2");
-    // Two pages of days, and the day.
-    assert_eq!(lists.len(), 3, "{lists:#?}");
+    // The day, with leading zeros and without.
+    assert_eq!(lists.len(), 2, "{lists:#?}");
     let all = server.requests("");
-    assert_eq!(all.len(), 4, "{all:#?}");
+    assert_eq!(all.len(), 3, "{all:#?}");
 }
 
 #[test]
@@ -237,7 +189,7 @@ fn a_secret_is_printed_nowhere() {
         .environment(&mut command)
         .env("AWS_ACCESS_KEY_ID", "AKIAOTHER");
     let printed = Printed::of(&mut command);
-    assert_eq!(printed.code, 2, "{}\n{}", printed.stdout, printed.stderr);
+    assert_eq!(printed.code, 1, "{}\n{}", printed.stdout, printed.stderr);
     let said = printed.stdout + &printed.stderr;
     assert!(!said.contains(SECRET), "{said}");
     assert!(said.contains("credentials"), "{said}");

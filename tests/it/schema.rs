@@ -8,7 +8,15 @@ use serde_json::{Value, json};
 use crate::cli::shown;
 use crate::workspace::{Workspace, repository};
 
-const KINDS: [&str; 6] = ["front-matter", "job", "lake", "form", "view", "exceptions"];
+const KINDS: [&str; 7] = [
+    "front-matter",
+    "job",
+    "lake",
+    "form",
+    "view",
+    "exceptions",
+    "summary",
+];
 
 fn schema(kind: &str) -> Value {
     Workspace::empty().succeed(&["schema", kind]).json()
@@ -146,6 +154,21 @@ fn what_ships_fits() {
     let one = json!({"hunt": "h", "condition": "true", "reason": "r", "expires": "2026-02-01"});
     for value in [json!([one]), json!({"exceptions": [one]})] {
         assert_eq!(misfits(&schema, &schema, &value, ""), [""; 0]);
+    }
+}
+
+#[test]
+fn a_summary_fits() {
+    let workspace = Workspace::with_one_table();
+    workspace.write("lake/events/day=2026-01-01/broken.ndjson", "not JSON\n");
+    let printed = workspace.succeed(&["run", "jobs/night.yaml", "--format", "json"]);
+    let schema = schema("summary");
+    let written = workspace.json("out/summary/night/20260101T000000Z_20260102T000000Z.json");
+    for summary in [printed.json(), written] {
+        assert_eq!(misfits(&schema, &schema, &summary, "summary"), [""; 0]);
+        let mut other = summary.clone();
+        other["alerts"][0]["level"] = json!("severe");
+        assert!(!misfits(&schema, &schema, &other, "summary").is_empty());
     }
 }
 

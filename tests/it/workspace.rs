@@ -154,6 +154,13 @@ impl Workspace {
         all
     }
 
+    /// The hashes of the summaries that say nothing but their tile: the page also shows what had run when it was made.
+    pub(crate) fn summaries(&self, output: &str) -> BTreeMap<String, String> {
+        let mut all = self.hashes(&format!("{output}/summary"));
+        all.retain(|path, _| path.rsplit('.').next() != Some("html"));
+        all
+    }
+
     /// Every alert below an output folder, with `job`, `date` and `hunt` from its path.
     pub(crate) fn alerts(&self, output: &str) -> Vec<Map<String, Value>> {
         let mut alerts = Vec::new();
@@ -211,7 +218,7 @@ impl Workspace {
         let folder = self.folder.path().to_string_lossy();
         settings.add_filter(&regex::escape(&folder), "[FOLDER]");
         settings.add_filter(
-            r"took \S+, peak memory [\d.]+ \w+",
+            r"took [^,]+, peak memory [\d.]+ \w+",
             "took [TIME], peak memory [MEMORY]",
         );
         settings.add_filter(r"took [\d.]+ ?m?s\b", "took [TIME]");

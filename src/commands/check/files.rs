@@ -8,7 +8,7 @@ use chrono_tz::Tz;
 
 use super::hunts::OnLake;
 use super::{Check, Diagnostic, Target};
-use crate::commands::run::{at_job, chosen};
+use crate::commands::setup::{at_job, chosen};
 use crate::engine::SqlSource;
 use crate::error::{Error, Result, did_you_mean};
 use crate::exceptions::{self, Exception};

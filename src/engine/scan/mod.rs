@@ -21,6 +21,7 @@ use crate::lake::ScanReport;
 use crate::lake::consumer::Deduplicator;
 use crate::lake::decoded::DecodePlan;
 use crate::lake::exec::parallelism;
+use crate::lake::raw::with_raw;
 use crate::lake::scan::Pass;
 use crate::lake::table::{Listing, Table};
 use crate::lake::{FileReport, LakeScanExec};
@@ -46,6 +47,8 @@ pub struct HuntOutcome {
     pub hunt: usize,
     /// Its rows, or why it failed.
     pub rows: std::result::Result<Vec<RecordBatch>, String>,
+    /// Rows of each table that its filters let through.
+    pub matched: BTreeMap<String, u64>,
 }
 
 /// The survivors of one leaf of one hunt.
@@ -55,6 +58,7 @@ struct Leaf {
     batches: Vec<RecordBatch>,
     seen: Deduplicator,
     bytes: usize,
+    matched: u64,
     outcome: LeafState,
 }
 
@@ -70,7 +74,7 @@ impl Engine {
     /// bytes before the first byte is read. Reports count as inside what is inside `focus`.
     ///
     /// # Errors
-    /// When a table cannot be listed or a scan cannot be set up; errors of single hunts are in their outcomes.
+    /// When a scan cannot be set up; a table that cannot be listed fails the hunts that read it, in their outcomes.
     pub async fn run(
         &self,
         session_of: &dyn Fn(usize) -> Arc<Session>,
@@ -88,6 +92,7 @@ impl Engine {
                     batches: Vec::new(),
                     seen: Deduplicator::default(),
                     bytes: 0,
+                    matched: 0,
                     outcome: LeafState::Collecting,
                 });
             }
@@ -95,11 +100,11 @@ impl Engine {
         let mut by_table: BTreeMap<String, (Arc<Table>, Vec<usize>)> = BTreeMap::new();
         for (index, leaf) in leaves.iter().enumerate() {
             let table = &leaf.scan.table;
-            by_table
-                .entry(table.name.clone())
-                .or_insert_with(|| (Arc::clone(table), Vec::new()))
-                .1
-                .push(index);
+            let entry = by_table.entry(table.name.clone());
+            let entry = entry.or_insert_with(|| (Arc::clone(table), Vec::new()));
+            // One pass reads what any of the hunts asks of the records.
+            entry.0 = with_raw(&entry.0, table.raw_fields());
+            entry.1.push(index);
         }
         let mut passes = Vec::new();
         for (name, (table, members)) in by_table {
@@ -108,8 +113,15 @@ impl Engine {
                     .iter()
                     .map(|index| leaves[*index].scan.consumer.window),
             );
-            let listing = table.list(window).await?;
-            passes.push((name, table, members, window, listing));
+            match table.list(window).await {
+                Ok(listing) => passes.push((name, table, members, window, listing)),
+                // It costs the hunts that read the table.
+                Err(error) => {
+                    for index in members {
+                        leaves[index].outcome = LeafState::Failed(error.in_one_line());
+                    }
+                }
+            }
         }
         let files = passes.iter().flat_map(|(.., listing)| &listing.files);
         let (count, bytes) = files.fold((0, 0), |(count, bytes), file| {
@@ -126,8 +138,16 @@ impl Engine {
         let mut outcomes = Vec::new();
         for (hunt, planned) in hunts.iter().enumerate() {
             let own: Vec<Leaf> = take_leaves(&mut leaves, hunt);
+            let mut matched = BTreeMap::new();
+            for leaf in own.iter().filter(|leaf| leaf.matched > 0) {
+                *matched.entry(leaf.scan.table.name.clone()).or_default() += leaf.matched;
+            }
             let rows = run_hunt(planned, own, &session_of(hunt), timeout, self.memory).await;
-            outcomes.push(HuntOutcome { hunt, rows });
+            outcomes.push(HuntOutcome {
+                hunt,
+                rows,
+                matched,
+            });
         }
         Ok((outcomes, scanned))
     }
@@ -169,14 +189,13 @@ impl Engine {
         // Survivors may take a quarter of the memory; the rest is for the hunts' own plans.
         let budget = self.memory / 4;
         let mut held: usize = leaves.iter().map(|leaf| leaf.bytes).sum();
-        let mut matched = 0;
         let mut deliveries = Box::pin(pass.run(Arc::clone(&report)));
         while let Some(delivery) = deliveries.next().await {
             let delivery = delivery.map_err(failed)?;
             let leaf = &mut leaves[members[delivery.consumer]];
             // Counted before copies are dropped, so that the count does not depend on what fits into memory.
             if let Ok(rows) = &delivery.rows {
-                matched += rows.ids.len() as u64;
+                leaf.matched += rows.ids.len() as u64;
             }
             if !matches!(leaf.outcome, LeafState::Collecting) {
                 continue;
@@ -206,7 +225,7 @@ impl Engine {
             table: Arc::clone(table),
             listing,
             files,
-            matched,
+            matched: members.iter().map(|index| leaves[*index].matched).sum(),
         })
     }
 }
