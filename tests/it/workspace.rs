@@ -222,6 +222,7 @@ impl Workspace {
             "took [TIME], peak memory [MEMORY]",
         );
         settings.add_filter(r"took [\d.]+ ?m?s\b", "took [TIME]");
+        settings.add_filter(r"files of [\d.]+ [KM]iB", "files of [SIZE]");
         settings.add_filter(&regex::escape(env!("CARGO_PKG_VERSION")), "[VERSION]");
         settings
     }
