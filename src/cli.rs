@@ -1,12 +1,14 @@
 //! The command line: clap types, help and examples. No behaviour.
 
 mod alerts;
+mod ask;
 mod hunts;
 
 pub use alerts::{
     AlertsArgs, AlertsCommand, AlertsListArgs, AlertsRiskArgs, AlertsShowArgs, OutputArgs,
     TableFormat,
 };
+pub use ask::{IocArgs, RowFormat, SqlArgs};
 pub use hunts::{CoverageFormat, HuntsCommand, NewArgs};
 
 use std::path::PathBuf;
@@ -75,8 +77,10 @@ pub enum Command {
     Test(TestArgs),
     /// Hold hunts against a labelled lake: recall and precision.
     Evaluate(EvaluateArgs),
-    /// Ask the lake: one SELECT over its tables and views.
+    /// Ask the lake: a shell, or SQL that runs and ends.
     Sql(SqlArgs),
+    /// Look for indicators in all of a lake: hashes, addresses, domains, names.
+    Ioc(IocArgs),
     /// Show the tables of a lake: files, bytes, time range, columns.
     Tables(TablesArgs),
     /// Write a sample lake with planted attacks and their answers.
@@ -106,6 +110,22 @@ pub enum Format {
     Markdown,
 }
 
+/// A job, and what of it is meant.
+#[derive(Debug, Clone, Default, Args)]
+pub struct JobArgs {
+    /// The job file.
+    pub job: PathBuf,
+    /// Another lake than the job's.
+    #[arg(long, value_name = "FILE")]
+    pub lake: Option<PathBuf>,
+    /// Another output than the job's: a folder, or an address such as `s3://bucket/prefix`.
+    #[arg(long, value_name = "FOLDER")]
+    pub output: Option<PathBuf>,
+    /// Only this hunt; may be given several times. It need not be among the job's.
+    #[arg(long = "hunt", value_name = "NAME")]
+    pub hunts: Vec<String>,
+}
+
 /// `lakehunt run`.
 #[derive(Debug, Args)]
 #[command(
@@ -113,21 +133,13 @@ pub enum Format {
 )]
 #[expect(clippy::struct_excessive_bools, reason = "flags are flags")]
 pub struct RunArgs {
-    /// The job file.
-    pub job: PathBuf,
-    /// Another lake than the job's.
-    #[arg(long, value_name = "FILE")]
-    pub lake: Option<PathBuf>,
-    /// Another output folder than the job's.
-    #[arg(long, value_name = "FOLDER")]
-    pub output: Option<PathBuf>,
-    /// Only this hunt; may be given several times. It need not be among the job's.
-    #[arg(long = "hunt", value_name = "NAME")]
-    pub hunts: Vec<String>,
+    /// Which job, and what of it.
+    #[command(flatten)]
+    pub of: JobArgs,
     /// Exit with 3 when there is a new alert of this level or above.
     #[arg(long, value_name = "LEVEL", value_parser = ["informational", "low", "medium", "high", "critical"])]
     pub fail_on: Option<String>,
-    /// Memory for the hunts, such as 2GiB.
+    /// Memory for the hunts, such as 2GiB; by default the job's, or half of what this process may use.
     #[arg(long, value_name = "SIZE")]
     pub memory: Option<String>,
     /// Run every complete tile that was not run, and those of late that lack something.
@@ -136,7 +148,7 @@ pub struct RunArgs {
     /// Say what would be run and read: windows, files, bytes, columns. Lists, and opens no file.
     #[arg(long, conflicts_with_all = ["explain", "rebuild"])]
     pub plan: bool,
-    /// Show the plans instead of running them.
+    /// Show what the hunts share and their plans instead of running them.
     #[arg(long)]
     pub explain: bool,
     /// Make alerts and summary again from the stored findings, without reading the lake: after a change of title, message, level or exceptions.
@@ -160,23 +172,15 @@ pub struct RunArgs {
     after_help = "Examples:\n  lakehunt backfill jobs/nightly.yaml --from 2025-01-01 --to 2026-01-01 --plan\n  lakehunt backfill jobs/nightly.yaml --from 2025-01-01 --to 2026-01-01 --parallel 4\n  lakehunt backfill jobs/nightly.yaml --from 2025-10-01 --to 2026-01-01 --hunt wmic_format --newest-first --notify new\n\nThe whole, complete tiles of the range that lack something are run: those without a ledger, those whose objects, lookups\nor hunts are others by now, those that failed or are partial. Only the hunts that have to are run; the files of the\nothers stay as they are. Stop it at any time: the same command goes on from there. Several processes, on several\nmachines, may run it at once.\n\nExit codes: 0 filled, 1 a tile failed or is partial, 2 usage or configuration, 3 new alerts at or above --fail-on."
 )]
 pub struct BackfillArgs {
-    /// The job file.
-    pub job: PathBuf,
     /// Start of the range: a date, or a time in RFC 3339.
     #[arg(long, value_name = "TIME")]
     pub from: String,
     /// End of the range, exclusive.
     #[arg(long, value_name = "TIME")]
     pub to: String,
-    /// Another lake than the job's.
-    #[arg(long, value_name = "FILE")]
-    pub lake: Option<PathBuf>,
-    /// Another output than the job's.
-    #[arg(long, value_name = "FOLDER")]
-    pub output: Option<PathBuf>,
-    /// Only this hunt; may be given several times. It need not be among the job's.
-    #[arg(long = "hunt", value_name = "NAME")]
-    pub hunts: Vec<String>,
+    /// Which job, and what of it.
+    #[command(flatten)]
+    pub of: JobArgs,
     /// Windows at a time; each has its share of the memory.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256))]
     pub parallel: u16,
@@ -220,17 +224,9 @@ pub enum Notify {
     after_help = "Examples:\n  lakehunt status jobs/nightly.yaml\n  lakehunt status jobs/nightly.yaml --check || echo \"the nightly hunts did not run\"\n  lakehunt status jobs/nightly.yaml --hunt wmic_format --verify\n  lakehunt status jobs/nightly.yaml --format json | jq '.tiles[] | select(.standing == \"stale\")'\n\nA tile is done when every hunt of the job saw everything there is for it. It is stale when an object that holds events\nof it is new, has changed or is gone, or a hunt or lookup is another by now; objects are looked for as far back as the\ntables' `late` says, and everywhere with --verify. Nothing is read but ledgers and listings.\n\nExit codes: 0, with --check 1 when a complete tile is missing, 2 usage or configuration."
 )]
 pub struct StatusArgs {
-    /// The job file.
-    pub job: PathBuf,
-    /// Another lake than the job's.
-    #[arg(long, value_name = "FILE")]
-    pub lake: Option<PathBuf>,
-    /// Another output than the job's.
-    #[arg(long, value_name = "FOLDER")]
-    pub output: Option<PathBuf>,
-    /// Only this hunt; may be given several times.
-    #[arg(long = "hunt", value_name = "NAME")]
-    pub hunts: Vec<String>,
+    /// Which job, and what of it.
+    #[command(flatten)]
+    pub of: JobArgs,
     /// Count tiles hunt by hunt, too.
     #[arg(long)]
     pub by_hunt: bool,
@@ -337,7 +333,7 @@ pub struct DiffArgs {
 }
 
 /// The window flags, the same everywhere.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Window")]
 pub struct WindowArgs {
     /// Start, inclusive: a date, or a time in RFC 3339.
@@ -421,44 +417,6 @@ pub enum SchemaKind {
     Exceptions,
     /// The summary of a run: `OUTPUT/summary/*/*.json`, and `run --format json`.
     Summary,
-}
-
-/// Rows for people or for machines.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum RowFormat {
-    /// A table.
-    Text,
-    /// One JSON object a line.
-    Ndjson,
-}
-
-/// `lakehunt sql`.
-#[derive(Debug, Args)]
-#[command(
-    after_help = "Examples:\n  lakehunt sql \"SELECT host_name, count(*) FROM process_creation GROUP BY 1\" --last 7d\n  lakehunt sql -f query.sql --lake data/lake.yaml --format ndjson | jq .command_line"
-)]
-pub struct SqlArgs {
-    /// The query; without one, or with `-`, it is read from stdin.
-    pub query: Option<String>,
-    /// A file with the query.
-    #[arg(long, short, value_name = "FILE", conflicts_with = "query")]
-    pub file: Option<PathBuf>,
-    /// The lake; by default the nearest lake.yaml, here, in data/, or in a folder above.
-    #[arg(long, value_name = "FILE")]
-    pub lake: Option<PathBuf>,
-    /// Memory for the query, such as 2GiB.
-    #[arg(long, value_name = "SIZE")]
-    pub memory: Option<String>,
-    /// Say what it cost: requests, bytes, files, rows, time; on stderr.
-    #[arg(long)]
-    pub stats: bool,
-    /// How to print.
-    #[arg(long, value_enum, default_value_t = RowFormat::Text)]
-    pub format: RowFormat,
-    // Last, because its heading holds for all that follows.
-    /// Which time; all of it by default.
-    #[command(flatten)]
-    pub window: WindowArgs,
 }
 
 /// `lakehunt test`.

@@ -4,16 +4,18 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-/// How to reach the bucket of one location. What is not said comes from the environment (`AWS_*`).
+/// How to reach the bucket of one location. What is not said comes from the environment (`AWS_*`, `AZURE_*`, `GOOGLE_*`).
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Credentials {
     /// A profile of `~/.aws`: keys, a role, `aws sso login` or a `credential_process`; with it nothing is taken from the
     /// environment. Without it: `AWS_*`, a web identity, the default profile, the container's or the machine's role.
     pub profile: Option<String>,
+    /// The storage account of an Azure container, where its address does not say it. Default `AZURE_STORAGE_ACCOUNT_NAME`.
+    pub account: Option<String>,
     /// The region, such as `eu-west-1`.
     pub region: Option<String>,
-    /// Another store than Amazon's: `https://minio.example:9000`.
+    /// Another store than Amazon's, Microsoft's or Google's: `https://minio.example:9000`.
     pub endpoint: Option<String>,
     /// `true`: the bucket is in the path (`https://host/bucket/key`), `false`: in the name of the host.
     pub path_style: Option<bool>,
@@ -38,7 +40,7 @@ pub struct PutSettings {
     pub kms_key: Option<String>,
     /// Whether the bucket's key is used for many objects, which costs fewer requests to KMS.
     pub bucket_key: Option<bool>,
-    /// The class of storage, such as `STANDARD_IA`.
+    /// The class of storage, such as `STANDARD_IA`; of Azure the access tier, such as `Cool`.
     pub storage_class: Option<String>,
 }
 

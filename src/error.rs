@@ -113,6 +113,18 @@ impl Error {
         self
     }
 
+    /// Shows the line of another text: of a whole, where the error is about a part of it with its places kept.
+    #[must_use]
+    pub fn showing(mut self, source: &str) -> Self {
+        if let Some(place) = &mut self.place
+            && place.text.is_some()
+        {
+            let index = place.line.saturating_sub(1);
+            place.text = source.lines().nth(index).map(str::to_owned);
+        }
+        self
+    }
+
     /// Underlines the word that stands at the place, where the message names it: `^~~~` in place of `^`.
     #[must_use]
     pub fn underlined(mut self) -> Self {
@@ -215,13 +227,14 @@ impl fmt::Display for Error {
             write!(f, ":{}", place.column)?;
         }
         if let Some(text) = &place.text {
+            let (text, column) = around(text, place.column);
             let number = place.line.to_string();
             let margin = " ".repeat(number.len());
             write!(f, "\n{margin} |\n{number} | {text}")?;
-            if place.column > 0 {
+            if column > 0 {
                 let indent: String = text
                     .chars()
-                    .take(place.column - 1)
+                    .take(column - 1)
                     .map(|c| if c == '\t' { '\t' } else { ' ' })
                     .collect();
                 let tail = "~".repeat(place.length.saturating_sub(1));
@@ -230,6 +243,25 @@ impl fmt::Display for Error {
         }
         Ok(())
     }
+}
+
+/// The longest line that an error shows whole.
+const LINE: usize = 400;
+
+/// What stands around a column of a line, and the column in that: queries of programs are one line of any length.
+fn around(text: &str, column: usize) -> (std::borrow::Cow<'_, str>, usize) {
+    let length = text.chars().count();
+    if length <= LINE {
+        return (text.into(), column);
+    }
+    let skipped = column.saturating_sub(LINE / 2);
+    let part: String = text.chars().skip(skipped).take(LINE).collect();
+    let (before, moved) = match skipped {
+        0 => ("", column),
+        _ => ("… ", column - skipped + 2),
+    };
+    let after = if skipped + LINE < length { " …" } else { "" };
+    (format!("{before}{part}{after}").into(), moved)
 }
 
 impl std::error::Error for Error {}
@@ -272,6 +304,19 @@ mod tests {
             (error.message(), error.hint_text()),
             ("plain (as it is)", None)
         );
+    }
+
+    #[test]
+    fn a_long_line_is_shown_around_the_place() {
+        let line = format!("{}x{}", "a".repeat(1000), "b".repeat(1000));
+        let shown = Error::configuration("x")
+            .at("a.sql", 1, 1001, &line)
+            .to_string();
+        let lines: Vec<_> = shown.lines().collect();
+        let (text, caret) = (lines[3], lines[4]);
+        assert!(text.chars().count() < LINE + 20, "{text}");
+        let at = caret.chars().position(|c| c == '^').unwrap();
+        assert_eq!(text.chars().nth(at), Some('x'));
     }
 
     #[test]

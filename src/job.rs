@@ -33,7 +33,7 @@ struct JobFile {
     since: Option<String>,
     /// "As if it were then": for sample jobs.
     at: Option<String>,
-    /// The output: a folder, relative to the job, or `s3://bucket/prefix`.
+    /// The output: a folder, relative to the job, or `s3://bucket/prefix`, `az://container/prefix`, `gs://bucket/prefix`.
     output: PathBuf,
     /// How to reach the bucket of the output; the environment by default.
     credentials: Option<Credentials>,

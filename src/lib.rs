@@ -11,7 +11,9 @@
 //! | room | what it is for |
 //! |---|---|
 //! | [`commands`] | one file a verb: arguments in, exit code out |
+//! | [`shell`] | ad-hoc SQL for people: statements in, rows out in many formats, the interactive prompt |
 //! | [`cli`] | clap types, no behaviour |
+//! | [`stats`] | what a run or a statement cost: requests, bytes, files, rows, time |
 //! | [`printer`] | the only place that writes to stdout or stderr |
 //! | [`report`] | pure: one [`report::Report`] in; JSON, Markdown, terminal text and the morning's page out |
 //! | [`deliver`] | how alerts leave: webhooks, files, and what has left already |
@@ -39,12 +41,15 @@
 //! 6. Hunts contain no time. The engine scopes every table they read to `[start - lookback, end)`, and a finding counts
 //!    in the tile that holds its `last_seen`.
 //! 7. "No findings" and "no data" are different answers.
+//! 8. A hunt reads the lake, or what the job's hunts over the lake left behind ([`engine::results`]). One of the second kind
+//!    runs when the tiles that it looks at are done, and its record in the ledger has a digest of what it saw
+//!    ([`history::second`]): where that is another now, the tile is stale.
 //!
 //! # Adding to it
 //! - a hunt: a `.sql` file below `sql/hunts`, no Rust (README, "Write a hunt");
 //! - a raw shape: `sql/forms/<form>.yaml`, and `sql/views/<category>/<form>.sql` for each view it can feed, unless it
 //!   extends a form that has them;
-//! - a SQL function: see [`functions`].
+//! - a SQL function: see [`functions`]; a table function for people who ask: see [`engine::pivots`].
 
 pub mod cli;
 pub mod commands;
@@ -62,6 +67,8 @@ pub mod output;
 pub mod printer;
 pub mod report;
 pub mod sample;
+pub mod shell;
+pub mod stats;
 pub mod store;
 pub mod time;
 

@@ -69,11 +69,17 @@ impl Environment {
 }
 
 /// Writes for the whole program. Cheap to clone; clones share the progress bar, so that talk never tears it.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "what the user and the two streams are like"
+)]
 #[derive(Clone, Debug)]
 pub struct Printer {
     quiet: bool,
     stdout_color: bool,
     stderr_color: bool,
+    is_terminal: bool,
+    columns: Option<usize>,
     width: usize,
     /// Absent where nobody watches.
     bars: Option<MultiProgress>,
@@ -104,6 +110,8 @@ impl Printer {
             quiet,
             stdout_color: environment.color(color, stdout_is_terminal),
             stderr_color: environment.color(color, stderr_is_terminal),
+            is_terminal: stdout_is_terminal,
+            columns: environment.columns,
             width: environment.columns.unwrap_or(DEFAULT_WIDTH),
             bars: watched.then(|| MultiProgress::with_draw_target(ProgressDrawTarget::stderr())),
         }
@@ -119,14 +127,33 @@ impl Printer {
         self.width
     }
 
+    /// Columns and lines of the terminal that shows stdout, as they are now; `None` where none does. `COLUMNS` comes first.
+    pub fn screen(&self) -> Option<(usize, usize)> {
+        if !self.is_terminal {
+            return None;
+        }
+        let size = terminal_size::terminal_size();
+        let (width, height) = size.map_or((DEFAULT_WIDTH, usize::MAX), |(width, height)| {
+            (usize::from(width.0), usize::from(height.0))
+        });
+        // Some terminals say that they are nothing wide.
+        let width = if width == 0 { DEFAULT_WIDTH } else { width };
+        Some((self.columns.unwrap_or(width), height))
+    }
+
     /// Writes data to stdout, as it is, and flushes it.
     ///
     /// The error is the stream's own. [`io::ErrorKind::BrokenPipe`] means that the reader has seen enough (`| head`):
     /// main ends with success then.
     pub fn data(&self, text: &str) -> io::Result<()> {
+        self.bytes(text.as_bytes())
+    }
+
+    /// Like [`Self::data`], for what is no text.
+    pub fn bytes(&self, bytes: &[u8]) -> io::Result<()> {
         self.without_bars(|| {
             let mut stdout = io::stdout().lock();
-            stdout.write_all(text.as_bytes())?;
+            stdout.write_all(bytes)?;
             stdout.flush()
         })
     }
@@ -185,7 +212,7 @@ impl Printer {
     pub fn progress(&self) -> Progress {
         let bar = self.bars.as_ref().map_or_else(ProgressBar::hidden, |bars| {
             let bar = bars.add(ProgressBar::no_length());
-            let template = "{elapsed_precise} {wide_bar} {bytes}/{total_bytes} {msg}";
+            let template = "{elapsed_precise} {wide_bar} {bytes}/{total_bytes} {msg}, {eta} left";
             if let Ok(style) = ProgressStyle::with_template(template) {
                 bar.set_style(style.progress_chars("=> "));
             }
@@ -279,6 +306,11 @@ impl Progress {
     /// Says that there are this many windows.
     pub fn set_windows(&self, windows: u64) {
         self.bar.set_length(windows);
+    }
+
+    /// Says that a window is there to be done that was not counted.
+    pub fn another_window(&self) {
+        self.bar.inc_length(1);
     }
 
     /// Says that a window is done.

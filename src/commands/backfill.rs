@@ -8,14 +8,13 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 
 use super::deliver::deliver;
-use super::fill::{Event, Fill, same_grid_of, window_of};
+use super::fill::{Event, Fill, Task, at_once, same_grid_of, window_of};
 use super::level;
-use super::run::{peak_memory, worse};
-use super::setup::{Asked, Setup};
+use super::run::{break_off, peak_memory, worse};
+use super::setup::Setup;
 use super::{data, plan};
 use crate::cli::{BackfillArgs, Format, Notify, TestFormat};
 use crate::error::{Error, Result};
-use crate::history::coverage::Coverage;
 use crate::printer::Printer;
 use crate::report::figures::{amount, bytes, grouped};
 use crate::report::{HuntState, Report};
@@ -50,21 +49,18 @@ struct Counts {
 
 pub(super) fn run(arguments: &BackfillArgs, printer: &Printer, now: DateTime<Utc>) -> Result<u8> {
     let started = Instant::now();
-    let asked = Asked {
-        job: &arguments.job,
-        lake: arguments.lake.as_deref(),
-        output: arguments.output.as_deref(),
-        hunts: &arguments.hunts,
-        memory: arguments.memory.as_deref(),
-        at: arguments.at.as_deref(),
-    };
-    let setup = Setup::open(asked, printer, now)?;
+    let (memory, at) = (arguments.memory.as_deref(), arguments.at.as_deref());
+    let setup = Setup::open(&arguments.of, memory, at, printer, now)?;
     let tiles = tiles(&setup, arguments, printer)?;
     let runtime = super::runtime()?;
-    let output = runtime.block_on(setup.output(&setup.root))?;
-    let wanted = runtime.block_on(setup.wanted())?;
+    let output = if arguments.plan {
+        setup.output_as_it_is()?
+    } else {
+        runtime.block_on(setup.output(&setup.root))?
+    };
+    let second = runtime.block_on(setup.second())?;
     let coverage = runtime.block_on(async {
-        let coverage = Coverage::open(&setup.lake, &output, &setup.job.name, wanted).await?;
+        let coverage = setup.coverage(&output).await?;
         same_grid_of(&setup, coverage.run_tiles())?;
         coverage.read(tiles.iter().copied()).await;
         Ok::<_, Error>(coverage)
@@ -73,6 +69,7 @@ pub(super) fn run(arguments: &BackfillArgs, printer: &Printer, now: DateTime<Utc
     let windows = tiles.len() as u64;
     let fill = Fill {
         setup: &setup,
+        second,
         output: &output,
         coverage: &coverage,
         reach: setup.reach(true, true),
@@ -85,13 +82,12 @@ pub(super) fn run(arguments: &BackfillArgs, printer: &Printer, now: DateTime<Utc
     let (tasks, unread) = runtime.block_on(fill.tasks(&BTreeSet::new()))?;
     if arguments.plan {
         bar.finish();
+        let tasks = as_planned(tasks, fill.parallel);
         let format = match arguments.format {
             TestFormat::Text => Format::Text,
             TestFormat::Json => Format::Json,
         };
-        let tasks = tasks.into_iter();
-        let tasks = tasks.map(|(tile, verdict)| (tile, Some(verdict)));
-        return runtime.block_on(plan::print(&setup, tasks.collect(), format, printer));
+        return runtime.block_on(plan::print(&setup, tasks, format, printer));
     }
     printer.note(&format!(
         "{} of {} to fill{}",
@@ -106,12 +102,15 @@ pub(super) fn run(arguments: &BackfillArgs, printer: &Printer, now: DateTime<Utc
     let mut taken = Vec::new();
     let mut ran = BTreeSet::new();
     let result = fill.run(&runtime, printer, &mut |event| {
-        bar.window_done();
+        if !matches!(event, Event::Again) {
+            bar.window_done();
+        }
         match event {
             Event::Ran(report) => {
                 ran.insert(window_of(&report));
             }
             Event::Unneeded => {}
+            Event::Again => bar.another_window(),
             Event::Taken(tile) => taken.push(tile),
             Event::Failed(error) => return Err(error),
         }
@@ -127,7 +126,9 @@ pub(super) fn run(arguments: &BackfillArgs, printer: &Printer, now: DateTime<Utc
             data(printer, &text(&filled))?;
         }
     }
-    result?;
+    if let Err(error) = result {
+        return Err(break_off(runtime, &output, error));
+    }
     let peak =
         peak_memory().map_or_else(String::new, |peak| format!(", peak memory {}", bytes(peak)));
     printer.note(&format!(
@@ -139,6 +140,18 @@ pub(super) fn run(arguments: &BackfillArgs, printer: &Printer, now: DateTime<Utc
     let code = codes.fold(u8::from(!setup.broken.is_empty()), worse);
     let delivered = runtime.block_on(deliver(&setup.job, &output, printer))?;
     Ok(worse(code, delivered))
+}
+
+/// The tiles to be filled, oldest first, for a plan.
+fn as_planned(tasks: Vec<Task>, workers: usize) -> plan::Tasks {
+    let tasks = tasks.into_iter();
+    let mut tasks: Vec<_> = tasks.map(|(tile, verdict)| (tile, Some(verdict))).collect();
+    tasks.sort_by_key(|(tile, _)| *tile);
+    let tiles: Vec<Window> = tasks.iter().map(|(tile, _)| *tile).collect();
+    plan::Tasks {
+        at_once: at_once(&tiles, workers),
+        tiles: tasks,
+    }
 }
 
 /// The whole tiles of the range that are complete.

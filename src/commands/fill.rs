@@ -9,8 +9,8 @@ use std::time::Instant;
 use futures::StreamExt;
 
 use super::deliver::deliver;
-use super::run::{print_reports, print_text, worse};
-use super::run_tile::{Outcome, Scope, TileRun, run_tile};
+use super::run::{break_off, print_reports, print_text, worse};
+use super::run_tile::{Outcome, Round, Scope, TileRun, run_tiles};
 use super::setup::Setup;
 use super::tile_report::object_record;
 use super::{plan, repeats};
@@ -19,7 +19,9 @@ use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::history::coverage::{Coverage, Reach, Verdict};
 use crate::history::pruned_before;
+use crate::history::second::Second;
 use crate::hunt::Level;
+use crate::lake::consumer::Consumers;
 use crate::lake::decoded::DecodePlan;
 use crate::lake::exec::parallelism;
 use crate::lake::scan::Pass;
@@ -30,12 +32,18 @@ use crate::printer::{Printer, Progress};
 use crate::report::Report;
 use crate::time::Window;
 
+/// Neighbours that are run in one pass, at least where there are so many, and at most.
+const LEAST_AT_ONCE: usize = 8;
+const MOST_AT_ONCE: usize = 24;
+const MINUTES_OF_A_DAY: i64 = 24 * 60;
+
 /// A tile that lacks something.
 pub(super) type Task = (Window, Verdict);
 
 /// Tiles that are to be filled.
 pub(super) struct Fill<'a> {
     pub(super) setup: &'a Setup,
+    pub(super) second: &'a Second,
     pub(super) output: &'a Output,
     pub(super) coverage: &'a Coverage<'a>,
     pub(super) reach: Reach,
@@ -54,6 +62,8 @@ pub(super) enum Event {
     Ran(Box<Report>),
     /// Another run had filled it by then.
     Unneeded,
+    /// Its hunts of stage two are to run, after those of others.
+    Again,
     Taken(Window),
     Failed(Error),
 }
@@ -67,11 +77,15 @@ pub(super) fn due(
     started: Instant,
 ) -> Result<u8> {
     let runtime = super::runtime()?;
-    let output = runtime.block_on(setup.output(&setup.root))?;
-    let wanted = runtime.block_on(setup.wanted())?;
+    let output = if arguments.plan {
+        setup.output_as_it_is()?
+    } else {
+        runtime.block_on(setup.output(&setup.root))?
+    };
+    let second = runtime.block_on(setup.second())?;
     let reach = setup.reach(false, false);
     let (coverage, tiles) = runtime.block_on(async {
-        let coverage = Coverage::open(&setup.lake, &output, &setup.job.name, wanted).await?;
+        let coverage = setup.coverage(&output).await?;
         same_grid_of(setup, coverage.run_tiles())?;
         let all = complete_tiles(setup, &output, coverage.run_tiles()).await?;
         let late = setup.now - setup.late();
@@ -82,6 +96,7 @@ pub(super) fn due(
     })?;
     let fill = Fill {
         setup,
+        second,
         output: &output,
         coverage: &coverage,
         reach,
@@ -95,12 +110,15 @@ pub(super) fn due(
         let tasks = runtime.block_on(fill.tasks(&BTreeSet::new()))?.0;
         let tasks = tasks.into_iter();
         let tasks = tasks.map(|(tile, verdict)| (tile, Some(verdict)));
-        let tasks = tasks.collect();
+        let tasks = plan::Tasks {
+            at_once: at_once(&fill.tiles, 1),
+            tiles: tasks.collect(),
+        };
         return runtime.block_on(plan::print(setup, tasks, arguments.format, printer));
     }
     let mut reports = Vec::new();
     let mut code = u8::from(!setup.broken.is_empty());
-    fill.run(&runtime, printer, &mut |event| {
+    let result = fill.run(&runtime, printer, &mut |event| {
         match event {
             Event::Ran(report) => {
                 code = worse(code, report.exit_code(fail_on));
@@ -109,14 +127,17 @@ pub(super) fn due(
                 }
                 reports.push(*report);
             }
-            Event::Unneeded => {}
+            Event::Unneeded | Event::Again => {}
             Event::Taken(tile) => printer.note(&format!(
                 "{tile}: another run is writing this tile; skipped"
             )),
             Event::Failed(error) => return Err(error),
         }
         Ok(())
-    })?;
+    });
+    if let Err(error) = result {
+        return Err(break_off(runtime, &output, error));
+    }
     let ran: BTreeSet<Window> = reports.iter().map(window_of).collect();
     runtime.block_on(fill.tell_again(&ran))?;
     if reports.is_empty() {
@@ -196,6 +217,15 @@ pub(super) fn same_grid_of(setup: &Setup, run: &BTreeSet<Window>) -> Result<()> 
         .hint("its results would stand there twice; give the job another name or output, or put the grid back"))
 }
 
+/// How many neighbours are run in one pass: as many as make what they share small against what is theirs, and a day of
+/// them where they are short. A run that is killed loses what its pass has not published.
+pub(super) fn at_once(tiles: &[Window], workers: usize) -> usize {
+    let length = tiles.first().map_or(1, |tile| tile.length().num_minutes());
+    let of_a_day = usize::try_from(MINUTES_OF_A_DAY / length.max(1)).unwrap_or(1);
+    let most = of_a_day.clamp(LEAST_AT_ONCE, MOST_AT_ONCE);
+    tiles.len().div_ceil(workers.max(1)).clamp(1, most)
+}
+
 impl Fill<'_> {
     /// The tiles that lack something, and the objects whose times nobody knows.
     pub(super) async fn tasks(
@@ -220,7 +250,8 @@ impl Fill<'_> {
     }
 
     /// Runs what lacks something until nothing does; each tile once. Objects that nobody has read by then are looked at
-    /// for their times, so that only tiles run that they have events for.
+    /// for their times, so that only tiles run that they have events for. Hunts over results run in a tile when those it
+    /// looks at are done, which may be in a second round.
     ///
     /// # Errors
     /// The first of `listen`, and whatever keeps the coverage from being told.
@@ -231,48 +262,73 @@ impl Fill<'_> {
         listen: &mut dyn FnMut(Event) -> Result<()>,
     ) -> Result<()> {
         let mut tried = BTreeSet::new();
+        let is_first = |(_, verdict): &Task| !verdict.hunts.iter().all(|hunt| self.is_second(hunt));
         loop {
-            let (tasks, unread) = runtime.block_on(self.tasks(&tried))?;
+            let (mut tasks, unread) = runtime.block_on(self.tasks(&tried))?;
+            tasks.retain(is_first);
             if tasks.is_empty() && unread.is_empty() {
-                return Ok(());
+                break;
             }
             if tasks.is_empty() {
                 runtime.block_on(self.look_at(unread))?;
                 continue;
             }
             tried.extend(tasks.iter().map(|(tile, _)| *tile));
-            self.run_all(runtime, &tasks, printer, listen)?;
+            self.coverage.expect(tasks.iter().map(|(tile, _)| *tile));
+            self.run_all(runtime, &tasks, Round::First, printer, listen)?;
         }
+        if self.second.is_empty() {
+            return Ok(());
+        }
+        if !tried.is_empty() {
+            runtime.block_on(self.coverage.refresh(&self.tiles))?;
+        }
+        let (mut tasks, _) = runtime.block_on(self.tasks(&BTreeSet::new()))?;
+        tasks.retain(|(_, verdict)| verdict.hunts.iter().any(|hunt| self.is_second(hunt)));
+        tasks.sort_by_key(|(tile, _)| *tile);
+        for _ in tasks.iter().filter(|(tile, _)| tried.contains(tile)) {
+            listen(Event::Again)?;
+        }
+        if tasks.is_empty() {
+            return Ok(());
+        }
+        self.run_all(runtime, &tasks, Round::Second, printer, listen)
+    }
+
+    fn is_second(&self, hunt: &str) -> bool {
+        self.second.hunts.contains_key(hunt)
     }
 
     fn run_all(
         &self,
         runtime: &tokio::runtime::Runtime,
         tasks: &[Task],
+        round: Round,
         printer: &Printer,
         listen: &mut dyn FnMut(Event) -> Result<()>,
     ) -> Result<()> {
         let workers = self.parallel.clamp(1, tasks.len());
+        let batches = self.batches(tasks, workers, round);
         let engines = self.engines(workers)?;
         let next = AtomicUsize::new(0);
         let stop = AtomicBool::new(false);
         let (sender, events) = mpsc::channel();
         std::thread::scope(|scope| {
             for worker in 0..workers {
-                let (sender, next, stop) = (sender.clone(), &next, &stop);
+                let (sender, next, stop, batches) = (sender.clone(), &next, &stop, &batches);
                 let engine = engines.get(worker).unwrap_or(&self.setup.engine);
                 scope.spawn(move || {
                     while !stop.load(Ordering::Relaxed) {
-                        let Some((tile, _)) = tasks.get(next.fetch_add(1, Ordering::Relaxed))
-                        else {
+                        let Some(tiles) = batches.get(next.fetch_add(1, Ordering::Relaxed)) else {
                             return;
                         };
-                        let event = self.run_one(runtime, engine, *tile, printer);
-                        if matches!(event, Event::Failed(_)) {
-                            stop.store(true, Ordering::Relaxed);
-                        }
-                        if sender.send(event).is_err() {
-                            return;
+                        for event in self.run_some(runtime, engine, tiles, round, printer) {
+                            if matches!(event, Event::Failed(_)) {
+                                stop.store(true, Ordering::Relaxed);
+                            }
+                            if sender.send(event).is_err() {
+                                return;
+                            }
                         }
                     }
                 });
@@ -295,42 +351,63 @@ impl Fill<'_> {
         if workers < 2 {
             return Ok(Vec::new());
         }
-        let memory = self.setup.memory.unwrap_or(crate::engine::DEFAULT_MEMORY);
+        let memory = self
+            .setup
+            .memory
+            .unwrap_or_else(crate::engine::default_memory);
         let engine = |_| Engine::new(Arc::clone(&self.setup.lake), Some(memory / workers));
         (0..workers).map(engine).collect()
     }
 
-    fn run_one(
+    /// The tiles of each pass.
+    fn batches(&self, tasks: &[Task], workers: usize, round: Round) -> Vec<Vec<Window>> {
+        let mut tiles: Vec<Window> = tasks.iter().map(|(tile, _)| *tile).collect();
+        tiles.sort_unstable();
+        let size = at_once(&tiles, workers);
+        let mut batches: Vec<Vec<Window>> = tiles.chunks(size).map(<[_]>::to_vec).collect();
+        if self.newest_first && round == Round::First {
+            batches.reverse();
+        }
+        batches
+    }
+
+    fn run_some(
         &self,
         runtime: &tokio::runtime::Runtime,
         engine: &Engine,
-        tile: Window,
+        tiles: &[Window],
+        round: Round,
         printer: &Printer,
-    ) -> Event {
-        let run = self.tile_run(engine, tile);
-        let result = runtime.block_on(async {
+    ) -> Vec<Event> {
+        let run = |tile: &Window| self.tile_run(engine, *tile, round);
+        let runs: Vec<TileRun<'_>> = tiles.iter().map(run).collect();
+        let outcomes = runtime.block_on(async {
             tokio::select! {
-                result = run_tile(&run, printer) => result,
-                _ = tokio::signal::ctrl_c() => Err(Error::failure(format!(
-                    "interrupted in {tile}; what was published before stands, and the same command goes on from there"
-                ))),
+                outcomes = run_tiles(&runs, printer) => outcomes,
+                _ = tokio::signal::ctrl_c() => vec![Err(Error::failure(
+                    "interrupted; what was published stands, and the same command goes on from there",
+                ))],
             }
         });
-        match result {
-            Ok(Outcome::Ran(report)) => Event::Ran(report),
-            Ok(Outcome::Unneeded) => Event::Unneeded,
-            Ok(Outcome::Taken) => Event::Taken(tile),
-            Err(error) => Event::Failed(error),
-        }
+        let events = tiles.iter().zip(outcomes);
+        events
+            .map(|(tile, outcome)| match outcome {
+                Ok(Outcome::Ran(report)) => Event::Ran(report),
+                Ok(Outcome::Unneeded) => Event::Unneeded,
+                Ok(Outcome::Taken) => Event::Taken(*tile),
+                Err(error) => Event::Failed(error),
+            })
+            .collect()
     }
 
-    fn tile_run<'b>(&'b self, engine: &'b Engine, tile: Window) -> TileRun<'b> {
+    fn tile_run<'b>(&'b self, engine: &'b Engine, tile: Window, round: Round) -> TileRun<'b> {
         TileRun {
             engine,
             job: &self.setup.job,
             hunts: &self.setup.hunts,
             told: &self.setup.all,
-            scope: Scope::Needed(self.coverage, self.reach),
+            second: self.second,
+            scope: Scope::Needed(self.coverage, self.reach, round),
             is_exploratory: false,
             output: self.output,
             broken: &self.setup.broken,
@@ -347,7 +424,7 @@ impl Fill<'_> {
         let run = self.coverage.run_tiles().iter().copied();
         let mut reports = Vec::new();
         for tile in repeats::concerned(ran, run, job.suppress) {
-            let run = self.tile_run(&self.setup.engine, tile);
+            let run = self.tile_run(&self.setup.engine, tile, Round::First);
             let report = repeats::tell_again(&run).await?;
             reports.extend(report.filter(|_| ran.contains(&tile)));
         }
@@ -378,9 +455,11 @@ async fn span_of(table: &Arc<Table>, files: Vec<DataFile>) -> Result<Vec<FileRep
         ..Listing::default()
     };
     let report = SharedReport::default();
+    let mut plan = DecodePlan::new(Arc::clone(table), None, []);
+    let nobody = Consumers::new(&[], &mut plan);
     let pass = Pass {
-        plan: DecodePlan::new(Arc::clone(table), None, []),
-        consumers: Vec::new(),
+        consumers: nobody.map_err(|error| Error::failure(error.strip_backtrace()))?,
+        plan,
         listing: Arc::new(listing),
         parallel: parallelism(1),
         progress: Arc::default(),

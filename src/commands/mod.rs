@@ -16,10 +16,13 @@ mod fill;
 mod hunts;
 mod hunts_new;
 mod init;
+mod ioc;
 mod judge;
+mod left_over;
 mod plan;
 mod prune;
 mod read_back;
+mod read_results;
 mod rebuild_tile;
 mod repeats;
 mod run;
@@ -29,13 +32,16 @@ mod schedule;
 mod schema;
 mod setup;
 mod sql;
-mod stats;
+mod stage_two;
 mod status;
 mod summary;
 mod tables;
 pub mod test;
 mod test_report;
 mod tile_report;
+mod tile_results;
+mod tile_scan;
+mod tile_state;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -70,6 +76,7 @@ pub fn main(cli: Cli, now: DateTime<Utc>) -> ExitCode {
         Command::Test(arguments) => test::run(&arguments, &printer),
         Command::Evaluate(arguments) => evaluate::run(&arguments, &printer),
         Command::Sql(arguments) => sql::run(&arguments, &printer, now),
+        Command::Ioc(arguments) => ioc::run(&arguments, &printer, now),
         Command::Tables(arguments) => tables::run(&arguments, &printer),
         Command::Sample(arguments) => sample::run(&arguments, &printer),
         Command::Init(arguments) => init::run(&arguments, &printer),

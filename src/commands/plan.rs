@@ -15,12 +15,21 @@ use crate::error::Result;
 use crate::history::coverage::{Reason, Verdict};
 use crate::hunt::Hunt;
 use crate::lake::LakeScanExec;
+use crate::lake::config::Format as FileFormat;
 use crate::printer::Printer;
 use crate::report::figures::{amount, bytes, grouped};
 use crate::time::{Window, format_duration};
 
 /// Tiles that are printed one by one; more are counted.
 const TILES_SHOWN: usize = 12;
+
+/// What is to be run.
+pub(super) struct Tasks {
+    /// Tiles, oldest first; all hunts of those without a verdict.
+    pub(super) tiles: Vec<(Window, Option<Verdict>)>,
+    /// How many share a pass.
+    pub(super) at_once: usize,
+}
 
 /// A plan of a run.
 #[derive(Debug, Serialize)]
@@ -44,7 +53,7 @@ struct PlannedTile {
 
 #[derive(Debug, Default, Serialize)]
 struct PlannedTable {
-    /// Files that will be opened, one that several windows need once for each.
+    /// Files that will be opened: one that several windows need once for each pass.
     files: u64,
     /// Their bytes, as stored.
     bytes: u64,
@@ -61,13 +70,13 @@ struct PlannedTable {
     columns_total: usize,
 }
 
-/// Prints what running some tiles would do. Without a verdict all hunts of a tile run.
+/// Prints what running some tiles would do.
 ///
 /// # Errors
 /// When a table cannot be listed or no hunt plans.
 pub(super) async fn print(
     setup: &Setup,
-    tasks: Vec<(Window, Option<Verdict>)>,
+    tasks: Tasks,
     format: Format,
     printer: &Printer,
 ) -> Result<u8> {
@@ -79,12 +88,13 @@ pub(super) async fn print(
     Ok(0)
 }
 
-async fn plan(setup: &Setup, tasks: Vec<(Window, Option<Verdict>)>) -> Result<Plan> {
+async fn plan(setup: &Setup, tasks: Tasks) -> Result<Plan> {
     let mut tables: BTreeMap<String, PlannedTable> = BTreeMap::new();
     let mut needs: BTreeMap<String, (BTreeSet<String>, chrono::Duration)> = BTreeMap::new();
     // What a hunt reads is the same in every tile: one is planned for all.
-    if let Some((tile, _)) = tasks.first() {
-        let planned = plan_all(&setup.engine, &setup.job, &setup.hunts, *tile).await?;
+    if let Some((tile, _)) = tasks.tiles.first() {
+        let (engine, second) = (&setup.engine, setup.second().await?);
+        let planned = plan_all(engine, &setup.job, &setup.hunts, second, *tile).await?;
         for (hunt, planned) in setup.hunts.iter().zip(planned) {
             // One that does not plan is said when it runs.
             let Ok((planned, _)) = planned else { continue };
@@ -95,7 +105,11 @@ async fn plan(setup: &Setup, tasks: Vec<(Window, Option<Verdict>)>) -> Result<Pl
     }
     let mut opened: BTreeMap<String, BTreeMap<String, u64>> = BTreeMap::new();
     let mut windows = Vec::new();
-    for (tile, verdict) in tasks {
+    let mut in_pass: BTreeSet<(String, String)> = BTreeSet::new();
+    for (index, (tile, verdict)) in tasks.tiles.into_iter().enumerate() {
+        if index.is_multiple_of(tasks.at_once) {
+            in_pass.clear();
+        }
         let is_needed = |hunt: &&Hunt| {
             let verdict = verdict.as_ref();
             verdict.is_none_or(|verdict| verdict.hunts.contains(&hunt.name))
@@ -126,8 +140,12 @@ async fn plan(setup: &Setup, tasks: Vec<(Window, Option<Verdict>)>) -> Result<Pl
             total.files_pruned += listing.files_pruned as u64;
             total.folders_pruned += listing.folders_pruned as u64;
             for file in &listing.files {
-                total.files += 1;
-                total.bytes += file.object.size;
+                let path = (name.clone(), file.object.path.clone());
+                // Parquet is read tile by tile, as its statistics say.
+                if table.format == FileFormat::Parquet || in_pass.insert(path) {
+                    total.files += 1;
+                    total.bytes += file.object.size;
+                }
                 planned.files += 1;
                 planned.bytes += file.object.size;
                 let opened = opened.entry(name.clone()).or_default();
@@ -172,8 +190,8 @@ fn columns(planned: &PlannedHunt, tables: &mut BTreeMap<String, PlannedTable>) {
 fn text(plan: &Plan) -> String {
     let mut text = String::new();
     let count_of = |number: usize, what: &str| amount(number as u64, what);
-    let all = |value: fn(&PlannedTile) -> u64| plan.windows.iter().map(value).sum::<u64>();
-    let (files, size) = (all(|tile| tile.files), all(|tile| tile.bytes));
+    let all = |value: fn(&PlannedTable) -> u64| plan.tables.values().map(value).sum::<u64>();
+    let (files, size) = (all(|table| table.files), all(|table| table.bytes));
     let _ = writeln!(
         text,
         "{}: {} to run, {} of {}",

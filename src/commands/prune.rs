@@ -35,7 +35,11 @@ pub(super) fn run(arguments: &PruneArgs, printer: &Printer, now: DateTime<Utc>) 
     let credentials = job.credentials.as_ref();
     let credentials = credentials.filter(|_| arguments.output.is_none());
     super::runtime()?.block_on(async {
-        let output = Output::open(root, credentials).await?;
+        let output = if arguments.dry_run {
+            Output::as_it_is(root, credentials)?
+        } else {
+            Output::open(root, credentials).await?
+        };
         prune(&output, &job.name, limit, arguments.dry_run, printer).await
     })?;
     Ok(0)

@@ -2,6 +2,7 @@
 //! that hold them are read, and of those not more than a bound, so that a look at alerts never costs another scan.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use datafusion::arrow::array::{Array, RecordBatch};
 use serde_json::Value;
@@ -9,7 +10,7 @@ use serde_json::Value;
 use crate::engine::{Engine, Session, SqlSource};
 use crate::error::{Error, Result};
 use crate::lake::raw_event;
-use crate::lake::table::{DataFile, FILE_COLUMN, Listing, ROW_COLUMN, TABLE_COLUMN};
+use crate::lake::table::{DataFile, FILE_COLUMN, Listing, ROW_COLUMN, TABLE_COLUMN, Table};
 use crate::output::alert::Evidence;
 use crate::output::ledger::TableRecord;
 use crate::output::value;
@@ -58,12 +59,12 @@ pub(super) async fn read_back(
     bytes: u64,
     problems: &mut Vec<String>,
 ) -> Events {
-    let files = files(tables, wanted, bytes, problems);
+    let files = hold(engine, files(tables, wanted, bytes, problems), problems).await;
     let mut events = Events::new();
     for place in wanted {
         let is_read = files
             .get(&place.table)
-            .is_some_and(|files| files.contains_key(&place.file));
+            .is_some_and(|files| files.objects.contains_key(&place.file));
         if is_read {
             let event = Event {
                 table: place.table.clone(),
@@ -77,7 +78,7 @@ pub(super) async fn read_back(
     if events.is_empty() {
         return events;
     }
-    add_raw(engine, &files, &mut events, problems).await;
+    add_raw(&files, &mut events, problems).await;
     if let Err(error) = add_views(engine, &files, &mut events).await {
         problems.push(format!(
             "the views of raw events cannot be read back: {}",
@@ -87,7 +88,36 @@ pub(super) async fn read_back(
     events
 }
 
+/// Objects by path, by table.
 type Files = BTreeMap<String, BTreeMap<String, Object>>;
+
+/// A table and the objects of it that hold the places.
+struct Held {
+    table: Arc<Table>,
+    objects: BTreeMap<String, Object>,
+}
+
+/// Fetches what is in buckets once, where it is not too much to be held: several views and the raw events are read of it.
+async fn hold(engine: &Engine, files: Files, problems: &mut Vec<String>) -> BTreeMap<String, Held> {
+    let mut all = BTreeMap::new();
+    for (name, mut objects) in files {
+        let Some(table) = engine.lake().tables.get(&name) else {
+            continue;
+        };
+        let mut table = Arc::clone(table);
+        let wanted: Vec<Object> = objects.values().cloned().collect();
+        if wanted.iter().map(|object| object.size).sum::<u64>() <= PAGE_BYTES {
+            let (held, lost) = table.hold(&wanted).await;
+            table = Arc::new(held);
+            for (path, error) in lost {
+                objects.remove(&path);
+                problems.push(error.in_one_line());
+            }
+        }
+        all.insert(name, Held { table, objects });
+    }
+    all
+}
 
 /// The objects that hold the places, as far as the bytes reach.
 fn files(
@@ -132,17 +162,14 @@ fn files(
     files
 }
 
-async fn add_raw(engine: &Engine, files: &Files, events: &mut Events, problems: &mut Vec<String>) {
-    for (name, objects) in files {
-        let Some(table) = engine.lake().tables.get(name) else {
-            continue;
-        };
-        for (path, object) in objects {
+async fn add_raw(files: &BTreeMap<String, Held>, events: &mut Events, problems: &mut Vec<String>) {
+    for (name, held) in files {
+        for (path, object) in &held.objects {
             let of_file = events
                 .keys()
                 .filter(|place| place.table == *name && place.file == *path);
             let rows: BTreeSet<i64> = of_file.map(|place| place.row).collect();
-            match raw_event::read(table, object, &rows).await {
+            match raw_event::read(&held.table, object, &rows).await {
                 Ok(raw) => {
                     for (row, text) in raw {
                         let place = Evidence {
@@ -162,9 +189,13 @@ async fn add_raw(engine: &Engine, files: &Files, events: &mut Events, problems: 
 }
 
 /// What the views say of the events; of those that are in no view, what their table says.
-async fn add_views(engine: &Engine, files: &Files, events: &mut Events) -> Result<()> {
-    let listings = files.iter().map(|(table, objects)| {
-        let files = objects.values().map(|object| DataFile {
+async fn add_views(
+    engine: &Engine,
+    files: &BTreeMap<String, Held>,
+    events: &mut Events,
+) -> Result<()> {
+    let listings = files.iter().map(|(name, held)| {
+        let files = held.objects.values().map(|object| DataFile {
             object: object.clone(),
             time: None,
             partitions: Vec::new(),
@@ -173,7 +204,7 @@ async fn add_views(engine: &Engine, files: &Files, events: &mut Events) -> Resul
             files: files.collect(),
             ..Listing::default()
         };
-        (table.clone(), listing)
+        (name.clone(), (Arc::clone(&held.table), listing))
     });
     let session = engine.session_of_files(listings.collect()).await?;
     let lake = engine.lake();

@@ -8,9 +8,10 @@ use datafusion::arrow::compute::concat_batches;
 use datafusion::parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
 use super::judge::Judge;
-use super::run_tile::{Outcome, Results, TileRun, lookback};
+use super::run_tile::{Outcome, TileRun, lookback};
 use super::summary::write_summary;
 use super::tile_report::report;
+use super::tile_results::Results;
 use crate::engine::plan::column_errors;
 use crate::error::{Error, Result};
 use crate::hunt::Hunt;

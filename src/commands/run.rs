@@ -9,7 +9,7 @@ use chrono::{DateTime, Utc};
 use super::deliver::deliver;
 use super::rebuild_tile::rebuild_tile;
 use super::run_tile::{Outcome, Scope, TileRun, run_tile};
-use super::setup::{Asked, Setup};
+use super::setup::Setup;
 use super::{data, fill, level, plan};
 use crate::cli::{Format, RunArgs, WindowArgs};
 use crate::error::{Error, Result};
@@ -30,15 +30,8 @@ enum Target {
 
 pub(super) fn run(arguments: &RunArgs, printer: &Printer, now: DateTime<Utc>) -> Result<u8> {
     let started = Instant::now();
-    let asked = Asked {
-        job: &arguments.job,
-        lake: arguments.lake.as_deref(),
-        output: arguments.output.as_deref(),
-        hunts: &arguments.hunts,
-        memory: arguments.memory.as_deref(),
-        at: arguments.window.at.as_deref(),
-    };
-    let setup = Setup::open(asked, printer, now)?;
+    let (memory, at) = (arguments.memory.as_deref(), arguments.window.at.as_deref());
+    let setup = Setup::open(&arguments.of, memory, at, printer, now)?;
     let fail_on = arguments.fail_on.as_deref().and_then(level);
     if arguments.due {
         return fill::due(&setup, arguments, fail_on, printer, started);
@@ -49,12 +42,9 @@ pub(super) fn run(arguments: &RunArgs, printer: &Printer, now: DateTime<Utc>) ->
     let (tiles, root) = match target {
         Target::Tiles(tiles) => (tiles, root),
         Target::Exploratory(window) => {
-            printer.note(&format!(
-                "{window} is not a range of tiles of `{}`: the results are printed and written under {} only",
-                setup.job.name,
-                root.join("adhoc").display()
-            ));
-            (vec![window], root.join("adhoc"))
+            let aside = root.join("adhoc");
+            off_the_grid(window, &setup, &aside, printer);
+            (vec![window], aside)
         }
     };
     let runtime = super::runtime()?;
@@ -64,7 +54,10 @@ pub(super) fn run(arguments: &RunArgs, printer: &Printer, now: DateTime<Utc>) ->
         return Ok(0);
     }
     if arguments.plan {
-        let tasks = tiles.into_iter().map(|tile| (tile, None)).collect();
+        let tasks = plan::Tasks {
+            at_once: 1,
+            tiles: tiles.into_iter().map(|tile| (tile, None)).collect(),
+        };
         return runtime.block_on(plan::print(&setup, tasks, arguments.format, printer));
     }
     // Before the scan, so that a wrong path costs nothing.
@@ -72,6 +65,7 @@ pub(super) fn run(arguments: &RunArgs, printer: &Printer, now: DateTime<Utc>) ->
     if !is_exploratory {
         runtime.block_on(fill::same_grid(&setup, &output))?;
     }
+    let second = runtime.block_on(setup.second())?;
     let mut reports = Vec::new();
     let mut code = u8::from(!setup.broken.is_empty());
     for tile in tiles {
@@ -80,7 +74,8 @@ pub(super) fn run(arguments: &RunArgs, printer: &Printer, now: DateTime<Utc>) ->
             job: &setup.job,
             hunts: &setup.hunts,
             told: &setup.hunts,
-            scope: if arguments.hunts.is_empty() {
+            second,
+            scope: if arguments.of.hunts.is_empty() {
                 Scope::Whole
             } else {
                 Scope::Named
@@ -108,9 +103,7 @@ pub(super) fn run(arguments: &RunArgs, printer: &Printer, now: DateTime<Utc>) ->
         let report = match result {
             Ok(Outcome::Ran(report)) => report,
             Ok(Outcome::Taken | Outcome::Unneeded) => {
-                printer.note(&format!(
-                    "{tile}: another run is writing this tile; skipped"
-                ));
+                taken(tile, printer);
                 continue;
             }
             Err(error) => return Err(break_off(runtime, &output, error)),
@@ -118,7 +111,7 @@ pub(super) fn run(arguments: &RunArgs, printer: &Printer, now: DateTime<Utc>) ->
         code = worse(code, report.exit_code(fail_on));
         setup.stats.stage("publish");
         if arguments.format == Format::Text {
-            let summary = arguments.hunts.is_empty();
+            let summary = arguments.of.hunts.is_empty();
             print_text(&report, &root, summary, fail_on, started, printer)?;
         }
         reports.push(*report);
@@ -129,6 +122,20 @@ pub(super) fn run(arguments: &RunArgs, printer: &Printer, now: DateTime<Utc>) ->
         setup.stats.print(printer, arguments.format == Format::Json);
     }
     Ok(worse(code, delivered))
+}
+
+fn off_the_grid(window: Window, setup: &Setup, aside: &Path, printer: &Printer) {
+    printer.note(&format!(
+        "{window} is not a range of tiles of `{}`: the results are printed and written under {} only",
+        setup.job.name,
+        aside.display()
+    ));
+}
+
+fn taken(tile: Window, printer: &Printer) {
+    printer.note(&format!(
+        "{tile}: another run is writing this tile; skipped"
+    ));
 }
 
 /// The summary of one tile for people.
@@ -160,7 +167,7 @@ pub(super) fn print_text(
 }
 
 /// Leaves a run whose tile broke off.
-fn break_off(runtime: tokio::runtime::Runtime, output: &Output, error: Error) -> Error {
+pub(super) fn break_off(runtime: tokio::runtime::Runtime, output: &Output, error: Error) -> Error {
     runtime.block_on(output.abandon());
     // Readers on other threads end by themselves; an interrupted user does not wait for them.
     runtime.shutdown_background();
@@ -228,14 +235,18 @@ fn target(arguments: &WindowArgs, setup: &Setup, printer: &Printer) -> Result<Ta
 }
 
 async fn explain(setup: &Setup, tile: Window) -> Result<String> {
-    let mut text = String::new();
-    let planned = super::run_tile::plan_all(&setup.engine, &setup.job, &setup.hunts, tile);
+    let mut hunts = Vec::new();
+    let (engine, second) = (&setup.engine, setup.second().await?);
+    let planned = super::run_tile::plan_all(engine, &setup.job, &setup.hunts, second, tile);
     for planned in planned.await? {
-        let (planned, _) = planned?;
-        let plan = datafusion::physical_plan::displayable(planned.plan.as_ref())
+        hunts.push(planned?.0);
+    }
+    let mut text = setup.engine.explain(&hunts)?;
+    for hunt in &hunts {
+        let plan = datafusion::physical_plan::displayable(hunt.plan.as_ref())
             .indent(false)
             .to_string();
-        let _ = writeln!(text, "{}\n{plan}", planned.name);
+        let _ = writeln!(text, "\n{}\n{plan}", hunt.name);
     }
     Ok(text)
 }

@@ -6,8 +6,8 @@ use chrono::{DateTime, Duration, Utc};
 use serde::Serialize;
 
 use super::data;
-use super::setup::{Asked, Setup};
-use crate::cli::{ScheduleArgs, ScheduleFormat};
+use super::setup::Setup;
+use crate::cli::{JobArgs, ScheduleArgs, ScheduleFormat};
 use crate::error::{Error, Result};
 use crate::printer::Printer;
 use crate::time::{Timer, Window, format_duration, format_instant};
@@ -34,15 +34,12 @@ struct Timing {
 }
 
 pub(super) fn run(arguments: &ScheduleArgs, printer: &Printer, now: DateTime<Utc>) -> Result<u8> {
-    let asked = Asked {
-        job: &arguments.job,
-        lake: arguments.lake.as_deref(),
-        output: None,
-        hunts: &[],
-        memory: None,
-        at: arguments.at.as_deref(),
+    let of = JobArgs {
+        job: arguments.job.clone(),
+        lake: arguments.lake.clone(),
+        ..JobArgs::default()
     };
-    let setup = Setup::open(asked, printer, now)?;
+    let setup = Setup::open(&of, None, arguments.at.as_deref(), printer, now)?;
     let text = match arguments.format {
         ScheduleFormat::Text => text(&setup, &next(&setup, arguments.next)),
         ScheduleFormat::Json => {

@@ -1,34 +1,26 @@
 //! What every verb over a job begins with: the job, its hunts, its lake, an engine, and what time it is.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use chrono::{DateTime, Duration, Utc};
+use tokio::sync::OnceCell;
 
 use super::run_tile::lookback;
-use super::stats::Stats;
+use crate::cli::JobArgs;
 use crate::credentials::Credentials;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
-use crate::history::coverage::Reach;
+use crate::history::coverage::{Coverage, Reach};
+use crate::history::second::{Look, Second};
 use crate::hunt::{Content, Hunt, Library};
 use crate::job::{Job, parse_bytes};
 use crate::lake::Lake;
 use crate::output::Output;
 use crate::printer::Printer;
+use crate::stats::Stats;
 use crate::time::{Window, format_instant, parse_instant};
-
-/// What the command line says about a job.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Asked<'a> {
-    pub(super) job: &'a Path,
-    pub(super) lake: Option<&'a Path>,
-    pub(super) output: Option<&'a Path>,
-    pub(super) hunts: &'a [String],
-    pub(super) memory: Option<&'a str>,
-    pub(super) at: Option<&'a str>,
-}
 
 /// A job, ready to be run or looked at.
 #[derive(Debug)]
@@ -50,6 +42,9 @@ pub(super) struct Setup {
     /// What it costs.
     pub(super) stats: Stats,
     credentials: Option<Credentials>,
+    /// The names of the hunts that the job selects.
+    own: BTreeSet<String>,
+    second: OnceCell<Second>,
 }
 
 impl Setup {
@@ -57,12 +52,18 @@ impl Setup {
     ///
     /// # Errors
     /// Configuration errors with their places. Hunts that are broken are said, and cost themselves.
-    pub(super) fn open(asked: Asked<'_>, printer: &Printer, now: DateTime<Utc>) -> Result<Self> {
+    pub(super) fn open(
+        asked: &JobArgs,
+        memory: Option<&str>,
+        at: Option<&str>,
+        printer: &Printer,
+        now: DateTime<Utc>,
+    ) -> Result<Self> {
         let stats = Stats::start();
-        let job = Job::read(asked.job)?;
-        let content = Content::beside(Some(asked.job))?;
+        let job = Job::read(&asked.job)?;
+        let content = Content::beside(Some(&asked.job))?;
         let library = Library::load(&content);
-        let hunts = chosen(&library, &job, asked.hunts)?;
+        let hunts = chosen(&library, &job, &asked.hunts)?;
         let mut all = hunts.clone();
         if !asked.hunts.is_empty() {
             let others = library.select(&job.hunts).unwrap_or_default();
@@ -74,21 +75,26 @@ impl Setup {
             );
             all.sort_by(|a, b| a.name.cmp(&b.name));
         }
-        let broken = broken(&library, &job, asked.hunts, printer);
+        let own = library.select(&job.hunts).unwrap_or_default();
+        let own = own.into_iter().map(|hunt| hunt.name.clone()).collect();
+        let broken = broken(&library, &job, &asked.hunts, printer);
         known(&library, &job)?;
-        let lake = Arc::new(Lake::open(asked.lake.unwrap_or(&job.lake), &content)?);
-        let memory = asked.memory.map(parse_bytes).transpose();
+        let lake = Arc::new(Lake::open(
+            asked.lake.as_ref().unwrap_or(&job.lake),
+            &content,
+        )?);
+        let memory = memory.map(parse_bytes).transpose();
         let memory = memory
             .map_err(|error| error.about("--memory"))?
             .or(job.limits.memory);
         let engine = Engine::new(Arc::clone(&lake), memory)?;
-        let now = match asked.at {
+        let now = match at {
             Some(at) => parse_instant(at, job.grid.timezone())
                 .map_err(|error| Error::configuration(error.to_string()).about("--at"))?,
             None => job.at.unwrap_or(now),
         };
         Ok(Self {
-            root: asked.output.unwrap_or(&job.output).to_owned(),
+            root: asked.output.as_ref().unwrap_or(&job.output).clone(),
             // Those of the job are for its own output.
             credentials: job.credentials.clone().filter(|_| asked.output.is_none()),
             hunts,
@@ -100,6 +106,8 @@ impl Setup {
             now,
             job,
             stats,
+            own,
+            second: OnceCell::new(),
         })
     }
 
@@ -109,6 +117,14 @@ impl Setup {
     /// Those of [`Output::open`].
     pub(super) async fn output(&self, root: &Path) -> Result<Output> {
         Output::open(root, self.credentials.as_ref()).await
+    }
+
+    /// Opens where results go, to be looked at: nothing is written, and what is not there yet is empty.
+    ///
+    /// # Errors
+    /// Those of [`Output::as_it_is`].
+    pub(super) fn output_as_it_is(&self) -> Result<Output> {
+        Output::as_it_is(&self.root, self.credentials.as_ref())
     }
 
     /// How long after its end a tile has settled: as long as the slowest table of the lake says.
@@ -151,6 +167,48 @@ impl Setup {
         let names = self.hunts.iter().map(|hunt| hunt.name.clone());
         let hashes = hashes.into_iter().map(Result::unwrap_or_default);
         Ok(names.zip(hashes).collect())
+    }
+
+    /// Which hunts look at results, and what they see: those of the job's other hunts.
+    ///
+    /// # Errors
+    /// A parameter or lookback that is wrong.
+    pub(super) async fn second(&self) -> Result<&Second> {
+        let look = || async {
+            let asked = self.all.iter();
+            let asked = asked.map(|hunt| Ok((hunt, self.job.parameters(hunt)?)));
+            let asked = asked.collect::<Result<Vec<_>>>()?;
+            let read = self.engine.results_read(&asked).await;
+            let mut hunts = BTreeMap::new();
+            for (hunt, relations) in self.all.iter().zip(read) {
+                let lookback = lookback(hunt)?;
+                if !relations.is_empty() {
+                    let look = Look {
+                        relations,
+                        lookback,
+                    };
+                    hunts.insert(hunt.name.clone(), look);
+                }
+            }
+            let first = self.own.iter().filter(|name| !hunts.contains_key(*name));
+            Ok(Second {
+                first: first.cloned().collect(),
+                suppress: self.job.suppress,
+                grid: self.job.grid.clone(),
+                hunts,
+            })
+        };
+        self.second.get_or_try_init(look).await
+    }
+
+    /// The coverage of the job in an output.
+    ///
+    /// # Errors
+    /// A parameter or lookback that is wrong, or ledgers that cannot be listed.
+    pub(super) async fn coverage<'a>(&'a self, output: &'a Output) -> Result<Coverage<'a>> {
+        let wanted = self.wanted().await?;
+        let coverage = Coverage::open(&self.lake, output, &self.job.name, wanted).await?;
+        coverage.with_second(self.second().await?).await
     }
 
     /// How far a look at the coverage goes.

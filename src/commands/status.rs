@@ -10,10 +10,10 @@ use sha2::{Digest, Sha256};
 use super::calendar::{calendar, symbol};
 use super::data;
 use super::fill::{complete_tiles, same_grid_of};
-use super::setup::{Asked, Setup};
+use super::setup::Setup;
 use crate::cli::{StatusArgs, TestFormat};
 use crate::error::Result;
-use crate::history::coverage::{Coverage, Reason, Standing, Verdict};
+use crate::history::coverage::{Reason, Standing, Verdict};
 use crate::output::ledger::State;
 use crate::output::{Ledger, Output};
 use crate::printer::Printer;
@@ -58,15 +58,7 @@ struct Tile {
 }
 
 pub(super) fn run(arguments: &StatusArgs, printer: &Printer, now: DateTime<Utc>) -> Result<u8> {
-    let asked = Asked {
-        job: &arguments.job,
-        lake: arguments.lake.as_deref(),
-        output: arguments.output.as_deref(),
-        hunts: &arguments.hunts,
-        memory: None,
-        at: arguments.at.as_deref(),
-    };
-    let setup = Setup::open(asked, printer, now)?;
+    let setup = Setup::open(&arguments.of, None, arguments.at.as_deref(), printer, now)?;
     let runtime = super::runtime()?;
     let status = runtime.block_on(look(&setup, arguments))?;
     match arguments.format {
@@ -80,10 +72,9 @@ pub(super) fn run(arguments: &StatusArgs, printer: &Printer, now: DateTime<Utc>)
 }
 
 async fn look(setup: &Setup, arguments: &StatusArgs) -> Result<Status> {
-    let output = setup.output(&setup.root).await?;
+    let output = setup.output_as_it_is()?;
     let job = &setup.job;
-    let wanted = setup.wanted().await?;
-    let coverage = Coverage::open(&setup.lake, &output, &job.name, wanted).await?;
+    let coverage = setup.coverage(&output).await?;
     same_grid_of(setup, coverage.run_tiles())?;
     let complete = complete_tiles(setup, &output, coverage.run_tiles()).await?;
     coverage.read(complete.iter().copied()).await;
@@ -153,6 +144,7 @@ fn count_hunts(
             Some(record) if record.state == State::Failed => Standing::Failed,
             Some(record) if record.state == State::Partial => Standing::Partial,
             Some(_) if verdict.hunts.contains(&hunt.name) => Standing::Stale,
+            Some(record) if record.results.is_some() => Standing::Done,
             Some(record) => {
                 let ledger = ledger.into_iter();
                 let tables = ledger.flat_map(|ledger| &ledger.tables);

@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::hunts::sql;
 use super::read_back::{Events, PAGE_BYTES, read_back};
+use super::read_results::add_results;
 use super::run_tile::TileRun;
 use crate::error::{Error, Result};
 use crate::history::trend;
@@ -47,6 +48,21 @@ pub(super) async fn write_summary(
     Ok(())
 }
 
+/// Adds the notes of the tile's summary, as what ran before left it: they are about what this run does not read again.
+pub(super) async fn add_earlier_notes(run: &TileRun<'_>, notes: &mut Vec<String>) {
+    let path = summary_path(&run.job.name, run.tile, "json");
+    // A summary is made again at will: one that is not there, or torn, says nothing.
+    let Ok(bytes) = run.output.read(&path).await else {
+        return;
+    };
+    let earlier = serde_json::from_slice::<Report>(&bytes);
+    for note in earlier.map_or_else(|_| Vec::new(), |report| report.notes) {
+        if !notes.contains(&note) {
+            notes.push(note);
+        }
+    }
+}
+
 async fn story<'a>(
     run: &TileRun<'_>,
     report: &'a Report,
@@ -68,7 +84,8 @@ async fn story<'a>(
         .take(EVENTS_OF_PAGE)
         .collect();
     let mut problems = Vec::new();
-    let events = read_back(run.engine, tables, &wanted, PAGE_BYTES, &mut problems).await;
+    let mut events = read_back(run.engine, tables, &wanted, PAGE_BYTES, &mut problems).await;
+    add_results(run.output, &wanted, &mut events, &mut problems).await;
     let days = trend::days(run.output, &run.job.name, run.tile, DAYS).await?;
     let hunts = run.told.iter();
     let hunts = hunts.map(|hunt| Ok((hunt.name.clone(), hunt_text(run, hunt)?)));

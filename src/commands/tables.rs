@@ -7,18 +7,19 @@ use chrono::{DateTime, Timelike, Utc};
 use futures::StreamExt;
 use serde_json::json;
 
-use super::stats::{SCAN, Stats};
 use super::{data, drift};
 use crate::cli::{Format, TablesArgs};
 use crate::error::{Error, Result, did_you_mean};
 use crate::hunt::Content;
 use crate::lake::Lake;
+use crate::lake::consumer::Consumers;
 use crate::lake::decoded::DecodePlan;
 use crate::lake::exec::parallelism;
 use crate::lake::scan::Pass;
 use crate::lake::table::Table;
 use crate::lake::{Progress, ScanReport};
 use crate::printer::Printer;
+use crate::stats::{SCAN, Stats};
 use crate::time::format_instant;
 
 struct Row {
@@ -97,9 +98,10 @@ async fn look_at(table: Arc<Table>, drift: bool, printer: &Printer, stats: &Stat
     };
     let mut plan = DecodePlan::new(Arc::clone(&table), None, columns);
     plan.profile = drift;
+    let nobody = Consumers::new(&[], &mut plan);
     let pass = Pass {
+        consumers: nobody.map_err(|error| Error::failure(error.strip_backtrace()))?,
         plan,
-        consumers: Vec::new(),
         listing: Arc::clone(&listing),
         parallel: parallelism(1),
         progress: Arc::new(Progress::default()),

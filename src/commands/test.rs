@@ -16,12 +16,13 @@ use super::data;
 use super::test_report;
 pub use super::test_report::{Outcome, Verdict};
 use crate::cli::{TestArgs, TestFormat};
-use crate::engine::{Engine, TableScan};
-use crate::error::{Error, Result};
-use crate::hunt::fixture::{self, Fixture, Found, Place, Problem};
+use crate::engine::{Engine, PlannedHunt, TableScan, results};
+use crate::error::{Error, Result, did_you_mean};
+use crate::hunt::fixture::{self, EventsFile, Fixture, Found, Place, Problem};
 use crate::hunt::{Content, Hunt, Library, Parameter, Status};
 use crate::lake::Lake;
 use crate::lake::fixture::{Shapes, inspect};
+use crate::lake::table::{FILE_COLUMN, ROW_COLUMN, TABLE_COLUMN};
 use crate::output::{Findings, value};
 use crate::printer::Printer;
 use crate::time::{Window, parse_duration};
@@ -227,7 +228,8 @@ pub async fn find(
     fixture: &Fixture,
     parameters: &BTreeMap<String, Parameter>,
 ) -> Result<std::result::Result<Vec<Found>, Vec<Problem>>> {
-    let lake = Arc::new(shapes.lake(fixture, &hunt.sql)?);
+    let (of_lake, results) = results_of(shapes, fixture)?;
+    let lake = Arc::new(shapes.lake(&of_lake, &hunt.sql)?);
     let window = all_time()?;
     let lookback = match &hunt.front_matter.lookback {
         Some(text) => parse_duration(text).map_err(|error| {
@@ -237,9 +239,14 @@ pub async fn find(
     };
     let engine = Engine::new(Arc::clone(&lake), None)?;
     let scope = window.extended(lookback, chrono::Duration::zero());
-    let session = Arc::new(engine.session(Some(scope), Some(window)).await?);
+    let session = if results.is_empty() {
+        engine.session(Some(scope), Some(window)).await?
+    } else {
+        engine.session_of_results(results, window).await?
+    };
+    let session = Arc::new(session);
     let planned = session.plan_hunt(hunt, &lake, lookback, parameters).await?;
-    let unread = unread(fixture, &planned.tables, &planned.missing_views);
+    let unread = unread(fixture, &planned);
     if !unread.is_empty() {
         return Ok(Err(unread));
     }
@@ -248,7 +255,7 @@ pub async fn find(
     let (outcomes, scans) = engine
         .run(&session_of, &[planned], window, TIMEOUT, &|_, _| {})
         .await?;
-    let wrong = check_lines(fixture, &lake, &scans).await?;
+    let wrong = check_lines(&of_lake, &lake, &scans).await?;
     if !wrong.is_empty() {
         return Ok(Err(wrong));
     }
@@ -273,6 +280,49 @@ pub async fn find(
         .collect()))
 }
 
+/// The files of events that are rows of what runs leave behind, as those relations; and the fixture without them.
+fn results_of(
+    shapes: &Shapes,
+    fixture: &Fixture,
+) -> Result<(Fixture, BTreeMap<String, RecordBatch>)> {
+    let mut of_lake = fixture.clone();
+    let mut rows: BTreeMap<String, Vec<fixture::Row>> = BTreeMap::new();
+    let is_result =
+        |file: &EventsFile| !shapes.has(&file.shape) && results::schema(&file.shape).is_some();
+    of_lake.files.retain(|file| !is_result(file));
+    for file in fixture.files.iter().filter(|file| is_result(file)) {
+        let schema = results::schema(&file.shape);
+        let columns = schema.iter().flat_map(|schema| schema.fields());
+        let columns: Vec<&str> = columns.map(|field| field.name().as_str()).collect();
+        let path = fixture.folder.join(&file.name);
+        for event in &file.events {
+            let line = usize::try_from(event.line).unwrap_or(0);
+            let mut keys = event.row.keys();
+            let is_known = |key: &String| key.starts_with('_') || columns.contains(&key.as_str());
+            if let Some(key) = keys.find(|key| !is_known(key)) {
+                let message = format!("`{key}` is not a column of `{}`", file.shape);
+                let hint = did_you_mean(key, columns.iter().copied());
+                let error = Error::configuration(message).at(&path, line, 0, &file.text);
+                return Err(error.maybe_hint(hint));
+            }
+            let mut row = event.row.clone();
+            row.insert(TABLE_COLUMN.to_owned(), file.table.as_str().into());
+            row.insert(FILE_COLUMN.to_owned(), file.name.as_str().into());
+            row.insert(ROW_COLUMN.to_owned(), event.line.into());
+            results::batch(&file.shape, vec![row.clone()]).map_err(|error| {
+                Error::configuration(error.message()).at(&path, line, 0, &file.text)
+            })?;
+            rows.entry(file.shape.clone()).or_default().push(row);
+        }
+    }
+    let rows = rows.into_iter();
+    let batches = rows.map(|(relation, rows)| {
+        let batch = results::batch(&relation, rows)?;
+        Ok((relation, batch))
+    });
+    Ok((of_lake, batches.collect::<Result<_>>()?))
+}
+
 /// A tile that holds every event people write.
 fn all_time() -> Result<Window> {
     Window::from_file_stem("20000101T000000Z_21000101T000000Z")
@@ -280,10 +330,11 @@ fn all_time() -> Result<Window> {
 }
 
 /// Files that the hunt does not read: no event of theirs could be evidence.
-fn unread(fixture: &Fixture, tables: &[String], missing_views: &[String]) -> Vec<Problem> {
+fn unread(fixture: &Fixture, planned: &PlannedHunt) -> Vec<Problem> {
+    let missing_views = &planned.missing_views;
     let mut problems = Vec::new();
     for file in &fixture.files {
-        if !tables.contains(&file.table) {
+        if !planned.tables.contains(&file.table) && !planned.results.contains(&file.shape) {
             let path = fixture.folder.join(&file.name);
             let mut problem = Problem::new(format!(
                 "{}: the hunt reads nothing that events of the shape `{}` feed",

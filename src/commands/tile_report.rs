@@ -26,7 +26,8 @@ fn alert_report(hunt: &Hunt, alert: &Alert, repeat: bool) -> AlertReport {
         hunt: hunt.name.clone(),
         title: alert.title.clone(),
         level: hunt.front_matter.level,
-        risk_score: alert.risk_score,
+        // One about the sum of others' has none of its own.
+        risk_score: alert.risk_score.filter(|score| *score > 0),
         message: alert.message.clone(),
         entities: alert
             .entities
@@ -170,6 +171,7 @@ pub(super) fn table_record(scan: &TableScan, tile: Window, is_exploratory: bool)
         rows_matched: scan.matched,
         type_conflicts,
         newest_event: scan.files.iter().filter_map(FileReport::newest_event).max(),
+        settle_seconds: Some(scan.table.settle.num_seconds()),
     }
 }
 
@@ -210,7 +212,7 @@ fn hunt_report(hunt: &Hunt, record: &HuntRecord) -> HuntReport {
         },
         reason: record.reason.clone(),
         tables: record.tables.clone(),
-        no_data: record.tables.is_empty(),
+        no_data: record.tables.is_empty() && record.results.is_none(),
         findings: record.findings,
         alerts_new: 0,
         alerts_repeat: 0,

@@ -20,7 +20,8 @@ use datafusion::sql::sqlparser::ast::{
 };
 
 use super::{
-    Engine, Relations, Session, SqlSource, column_names, names, nulls, plan, prepare, views,
+    Engine, Relations, Session, SqlSource, column_names, names, nulls, plan, prepare, results,
+    views,
 };
 use crate::error::{Error, Result};
 use crate::hunt::{Hunt, Parameter};
@@ -78,18 +79,23 @@ impl Checker {
                 .register_table(view.name.as_str(), Arc::new(EmptyTable::new(schema)))
                 .map_err(|error| Error::failure(error.strip_backtrace()))?;
         }
-        let session = Session {
+        let mut session = Session {
             lost_lookups: BTreeMap::new(),
             context,
             relations: Relations::of(relations),
             reports: BTreeMap::new(),
+            has_results: false,
         };
+        session.know_results(engine.lake(), BTreeMap::new())?;
         Ok(Self { engine, session })
     }
 
     /// Checks a hunt over the views alone.
     pub async fn hunt(&self, hunt: &Hunt, parameters: &BTreeMap<String, Parameter>) -> Verdict {
-        self.session.verdict(hunt, parameters, Depth::All).await
+        let lake = &self.engine.lake;
+        self.session
+            .verdict(hunt, lake, parameters, Depth::All)
+            .await
     }
 
     /// Checks a condition over the findings of a hunt.
@@ -133,14 +139,16 @@ impl Session {
     pub async fn check_hunt(
         &self,
         hunt: &Hunt,
+        lake: &Lake,
         parameters: &BTreeMap<String, Parameter>,
     ) -> Verdict {
-        self.verdict(hunt, parameters, Depth::Logical).await
+        self.verdict(hunt, lake, parameters, Depth::Logical).await
     }
 
     async fn verdict(
         &self,
         hunt: &Hunt,
+        lake: &Lake,
         parameters: &BTreeMap<String, Parameter>,
         depth: Depth,
     ) -> Verdict {
@@ -158,6 +166,8 @@ impl Session {
             verdict.unknown = unknown.map(|name| name.trim_end_matches('`').to_owned());
             return verdict;
         };
+        let relations = &prepared.relations;
+        errors.extend(results::read(relations, lake, &source).err());
         verdict.relations = prepared.relations;
         if let Err(error) = self.register_raw(&prepared.raw).await {
             verdict.errors.push(error);

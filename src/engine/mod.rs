@@ -3,27 +3,37 @@
 //!
 //! Knows lakes and queries; knows nothing of jobs, outputs and people.
 
+pub mod adhoc;
 pub mod check;
 pub mod condition;
+mod in_order;
+pub mod indicators;
+mod limits;
 mod names;
 mod nulls;
 mod panics;
+pub mod pivots;
 pub mod plan;
 pub mod prepare;
 mod raw;
+pub mod results;
 pub mod scan;
 mod scope;
 pub mod source;
-pub mod views;
+mod view_table;
+mod views;
 
+pub use limits::default_memory;
 pub use plan::PlannedHunt;
-pub use scan::{HuntOutcome, TableScan};
+pub use scan::{Group, HuntCost, HuntOutcome, Scanned, TableScan};
 pub use source::SqlSource;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex};
 
+use datafusion::arrow::array::RecordBatch;
+use datafusion::common::DataFusionError;
 use datafusion::datasource::MemTable;
 use datafusion::execution::SessionStateBuilder;
 use datafusion::execution::memory_pool::{GreedyMemoryPool, TrackConsumersPool};
@@ -32,14 +42,12 @@ use datafusion::prelude::{SessionConfig, SessionContext};
 
 use crate::error::{Error, Result};
 use crate::functions;
-use crate::lake::table::Listing;
+use crate::lake::table::{Listing, Table};
 use crate::lake::{Lake, WindowedTable};
 use crate::lake::{Progress, SharedReport};
+use crate::store::Budget;
 use crate::time::Window;
 use names::Catalog;
-
-/// Memory for hunts when nothing else is said.
-pub const DEFAULT_MEMORY: usize = 2 << 30;
 
 /// One lake, ready for queries.
 #[derive(Debug)]
@@ -47,6 +55,7 @@ pub struct Engine {
     lake: Arc<Lake>,
     runtime: Arc<RuntimeEnv>,
     memory: usize,
+    known_branches: views::Known,
     /// Counters that a progress bar reads.
     pub progress: Arc<Progress>,
 }
@@ -60,7 +69,12 @@ pub struct Session {
     lost_lookups: BTreeMap<String, Error>,
     /// What scans of single queries read, by table.
     pub reports: BTreeMap<String, SharedReport>,
+    /// What runs left behind is in it: hunts over that can run.
+    has_results: bool,
 }
+
+/// Tables by their names, and the files of each.
+type FilesOf = BTreeMap<String, (Arc<Table>, Arc<Listing>)>;
 
 #[derive(Debug)]
 struct Relations {
@@ -90,12 +104,12 @@ impl Catalog for Relations {
 }
 
 impl Engine {
-    /// An engine over a lake with a memory limit in bytes.
+    /// An engine over a lake with a memory limit in bytes; half of what this process may use when none is given.
     ///
     /// # Errors
     /// When the temporary folder for spilling cannot be made.
     pub fn new(lake: Arc<Lake>, memory: Option<usize>) -> Result<Self> {
-        let memory = memory.unwrap_or(DEFAULT_MEMORY);
+        let memory = memory.unwrap_or_else(limits::default_memory);
         let consumers = NonZeroUsize::new(5).unwrap_or(NonZeroUsize::MIN);
         let pool = TrackConsumersPool::new(GreedyMemoryPool::new(memory), consumers);
         let runtime = RuntimeEnvBuilder::new()
@@ -107,10 +121,13 @@ impl Engine {
                     error.strip_backtrace()
                 ))
             })?;
+        // Not counted by the pool: what is read ahead is held before any plan asks for it.
+        Budget::of_process().fit(memory as u64);
         Ok(Self {
             lake,
             runtime,
             memory,
+            known_branches: views::Known::default(),
             progress: Arc::default(),
         })
     }
@@ -129,14 +146,17 @@ impl Engine {
         self.session_over(scope, window, None).await
     }
 
-    /// A session whose tables hold some files and no others, of all time: for events whose place is known. Tables that
-    /// are not named are empty.
+    /// A session whose tables are these and hold these files and no others, of all time: for events whose place is known.
+    /// Tables that are not named are empty.
     ///
     /// # Errors
     /// When a view does not plan over this lake's tables.
-    pub async fn session_of_files(&self, files: BTreeMap<String, Listing>) -> Result<Session> {
+    pub async fn session_of_files(
+        &self,
+        files: BTreeMap<String, (Arc<Table>, Listing)>,
+    ) -> Result<Session> {
         let files = files.into_iter();
-        let files = files.map(|(table, listing)| (table, Arc::new(listing)));
+        let files = files.map(|(name, (table, listing))| (name, (table, Arc::new(listing))));
         self.session_over(None, None, Some(&files.collect())).await
     }
 
@@ -144,7 +164,22 @@ impl Engine {
         &self,
         scope: Option<Window>,
         window: Option<Window>,
-        files: Option<&BTreeMap<String, Arc<Listing>>>,
+        files: Option<&FilesOf>,
+    ) -> Result<Session> {
+        let mut session = self.tables(scope, window, files).await?;
+        let (context, known) = (&session.context, &self.known_branches);
+        views::register(context, &self.lake, &session.relations, known).await?;
+        session.know_views(&self.lake);
+        session.know_results(&self.lake, BTreeMap::new())?;
+        Ok(session)
+    }
+
+    /// A session with tables and lookups, and no views yet.
+    async fn tables(
+        &self,
+        scope: Option<Window>,
+        window: Option<Window>,
+        files: Option<&FilesOf>,
     ) -> Result<Session> {
         let context = self.context()?;
         if let Some(window) = window {
@@ -154,10 +189,15 @@ impl Engine {
         let mut reports = BTreeMap::new();
         for (name, table) in &self.lake.tables {
             let report: SharedReport = Arc::new(Mutex::default());
+            let (table, files) = match files.map(|files| files.get(name).cloned()) {
+                None => (Arc::clone(table), None),
+                Some(None) => (Arc::clone(table), Some(Arc::default())),
+                Some(Some((table, files))) => (table, Some(files)),
+            };
             let provider = WindowedTable {
-                table: Arc::clone(table),
+                table: Arc::clone(&table),
                 window: scope,
-                files: files.map(|files| files.get(name).cloned().unwrap_or_default()),
+                files,
                 report: Arc::clone(&report),
                 progress: Arc::clone(&self.progress),
             };
@@ -184,22 +224,32 @@ impl Engine {
                 .and_then(|table| context.register_table(name.as_str(), Arc::new(table)))
                 .map_err(|error| Error::failure(error.strip_backtrace()))?;
         }
-        let mut relations = Relations {
-            columns: relations,
-            records: self.records(),
-        };
-        views::register(&context, &self.lake, &relations).await?;
-        for view in self.lake.views.values() {
-            relations
-                .columns
-                .push((view.name.clone(), column_names(&view.schema())));
-        }
         Ok(Session {
             context,
-            relations,
+            relations: Relations {
+                columns: relations,
+                records: self.records(),
+            },
             lost_lookups,
             reports,
+            has_results: false,
         })
+    }
+
+    /// A session for hunts over what runs left behind; `window` is what `window_start()` and `window_end()` say.
+    /// Relations that are not given are empty.
+    ///
+    /// # Errors
+    /// When a view does not plan over this lake's tables.
+    pub async fn session_of_results(
+        &self,
+        results: BTreeMap<String, RecordBatch>,
+        window: Window,
+    ) -> Result<Session> {
+        let mut session = self.session_over(None, Some(window), None).await?;
+        session.know_results(&self.lake, results)?;
+        session.has_results = true;
+        Ok(session)
     }
 
     /// What hunts can name, without a context.
@@ -217,6 +267,7 @@ impl Engine {
         for view in self.lake.views.values() {
             relations.push((view.name.clone(), column_names(&view.schema())));
         }
+        relations.extend(results::known(&self.lake));
         Relations {
             columns: relations,
             records: self.records(),
@@ -244,6 +295,9 @@ impl Engine {
         options.sql_parser.enable_ident_normalization = false;
         options.sql_parser.collect_spans = true;
         options.execution.enable_recursive_ctes = false;
+        // What a sort sets aside for merging must leave room for rows where the limit is small.
+        let set_aside = &mut options.execution.sort_spill_reservation_bytes;
+        *set_aside = (*set_aside).min(self.memory / 8);
         let state = SessionStateBuilder::new_with_default_features()
             .with_config(config)
             .with_runtime_env(Arc::clone(&self.runtime))
@@ -278,6 +332,41 @@ impl Session {
     /// The context, for plain queries.
     pub fn context(&self) -> &SessionContext {
         &self.context
+    }
+
+    /// Lets queries name what runs left behind. Relations without rows are empty.
+    fn know_results(&mut self, lake: &Lake, mut rows: BTreeMap<String, RecordBatch>) -> Result<()> {
+        let wrong = |error: DataFusionError| Error::failure(error.strip_backtrace());
+        for (name, columns) in results::known(lake) {
+            let rows = match rows.remove(&name) {
+                Some(rows) => rows,
+                None => results::batch(&name, Vec::new())?,
+            };
+            let table = MemTable::try_new(rows.schema(), vec![vec![rows]]).map_err(wrong)?;
+            // What was there is empty.
+            self.context
+                .deregister_table(name.as_str())
+                .map_err(wrong)?;
+            self.context
+                .register_table(name.as_str(), Arc::new(table))
+                .map_err(wrong)?;
+            if !self
+                .relations
+                .columns
+                .iter()
+                .any(|(known, _)| *known == name)
+            {
+                self.relations.columns.push((name, columns));
+            }
+        }
+        Ok(())
+    }
+
+    /// Lets queries name the views of a lake.
+    fn know_views(&mut self, lake: &Lake) {
+        let views = lake.views.values();
+        let named = views.map(|view| (view.name.clone(), column_names(&view.schema())));
+        self.relations.columns.extend(named);
     }
 
     /// That no lookup among some relations is lost.

@@ -15,8 +15,8 @@ use datafusion::sql::sqlparser::ast::{
 
 use super::raw::{self, Asked};
 use super::scope::{
-    Columns, Relation, Scope, alias_columns, constraint, extend, last_part, make_exact, nested,
-    output_name, push, same,
+    Columns, Relation, Scope, alias_columns, constraint, dotted, extend, last_part, make_exact,
+    misread_path, nested, output_name, push, qualified_wildcard, same,
 };
 use super::source::SqlSource;
 use crate::error::{Result, did_you_mean};
@@ -174,7 +174,7 @@ impl Resolver<'_> {
                     SelectItemQualifiedWildcardKind::ObjectName(name),
                     options,
                 ) => {
-                    let mut found = Self::qualified_wildcard(name, &scope);
+                    let mut found = qualified_wildcard(name, &scope);
                     self.exclude(options, &mut found, &scopes)?;
                     extend(&mut columns, found);
                     None
@@ -222,18 +222,6 @@ impl Resolver<'_> {
             self.within(expression, &scopes)?;
         }
         Ok((columns, scope))
-    }
-
-    fn qualified_wildcard(name: &mut ObjectName, scope: &Scope) -> Columns {
-        let [ObjectNamePart::Identifier(ident)] = name.0.as_mut_slice() else {
-            return None;
-        };
-        let relation = scope
-            .relations
-            .iter()
-            .find(|relation| same(ident, &relation.name))?;
-        make_exact(ident, &relation.name);
-        relation.columns.clone()
     }
 
     fn table_with_joins(
@@ -493,22 +481,29 @@ impl Resolver<'_> {
     }
 
     /// Gives `relation.column` its exact spelling; a dotted raw path becomes the one column it names.
-    fn compound(&self, parts: &mut [Ident], scopes: &[Scope]) -> Result<Option<Ident>> {
+    fn compound(&self, parts: &mut Vec<Ident>, scopes: &[Scope]) -> Result<Option<Ident>> {
         for scope in scopes.iter().rev() {
-            let dotted: Vec<_> = parts.iter().map(|part| part.value.as_str()).collect();
-            let dotted = dotted.join(".").to_lowercase();
+            let dotted = dotted(parts);
+            let after = dotted.split_once('.').map_or("", |(_, after)| after);
             for relation in &scope.relations {
                 let columns = relation.columns.iter().flatten();
-                if let Some(column) = columns
-                    .clone()
-                    .find(|column| column.to_lowercase() == dotted)
-                {
-                    return Ok(Some(Ident::with_quote('"', column)));
+                let path = |path: &str| {
+                    let mut columns = columns.clone();
+                    let found = columns.find(|column| column.to_lowercase() == path);
+                    found.map(|column| Ident::with_quote('"', column))
+                };
+                if let Some(column) = path(&dotted) {
+                    return Ok(Some(column));
                 }
                 if !same(&parts[0], &relation.name) {
                     continue;
                 }
                 make_exact(&mut parts[0], &relation.name);
+                if let Some(column) = path(after).filter(|_| parts.len() > 2) {
+                    parts.truncate(1);
+                    parts.push(column);
+                    return Ok(None);
+                }
                 if parts[1].quote_style.is_none() {
                     let found: Vec<_> = columns.filter(|column| same(&parts[1], column)).collect();
                     match found.as_slice() {
@@ -559,6 +554,17 @@ impl VisitorMut for ExpressionVisitor<'_, '_> {
     fn pre_visit_expr(&mut self, expression: &mut Expr) -> ControlFlow<Self::Break> {
         if self.depth > 0 {
             return ControlFlow::Continue(());
+        }
+        if let Some(mut parts) = misread_path(expression) {
+            match parts.as_mut_slice() {
+                // What is no column may well be a function: `current_date`.
+                [ident] => match self.resolver.column(ident, self.scopes) {
+                    Ok(true) => *expression = Expr::Identifier(ident.clone()),
+                    Ok(false) => {}
+                    Err(error) => return ControlFlow::Break(Box::new(error)),
+                },
+                _ => *expression = Expr::CompoundIdentifier(parts),
+            }
         }
         let done = match expression {
             Expr::Identifier(ident) => self.resolver.column(ident, self.scopes).map(|_| None),

@@ -1,6 +1,6 @@
 //! From a hunt to a physical plan whose leaves are [`LakeScanExec`]s, and to the hash that says when it must run again.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use chrono::Duration;
@@ -10,7 +10,7 @@ use datafusion::logical_expr::{Expr, LogicalPlan, Volatility};
 use datafusion::physical_plan::ExecutionPlan;
 use sha2::{Digest, Sha256};
 
-use super::{Engine, Session, SqlSource, panics, prepare};
+use super::{Engine, Session, SqlSource, panics, prepare, results};
 use crate::error::{Error, Result, did_you_mean};
 use crate::hex;
 use crate::hunt::{Hunt, Parameter, front_matter};
@@ -42,6 +42,8 @@ pub struct PlannedHunt {
     pub lookups: Vec<String>,
     /// Views it reads that no table of this lake feeds.
     pub missing_views: Vec<String>,
+    /// What it reads of what runs left behind; none of a hunt over the lake.
+    pub results: BTreeSet<String>,
 }
 
 impl Session {
@@ -63,6 +65,12 @@ impl Session {
         };
         let prepared = prepare::prepare(&source, parameters, &self.relations, true)?;
         self.lookups_are_there(&prepared.relations)?;
+        let results = results::read(&prepared.relations, lake, &source)?;
+        if let (Some(result), false) = (results.first(), self.has_results) {
+            return Err(source
+                .error_about(result, format!("`{result}` is what runs of a job leave behind"))
+                .hint("only a run of a job has it; `lakehunt run JOB --hunt NAME` looks at what the job found"));
+        }
         self.register_raw(&prepared.raw).await?;
         let state = self.context.state();
         let wrong = |error| source.planning_error(&error);
@@ -83,6 +91,7 @@ impl Session {
                     tables.extend(lake.sources(view).map(|(table, _)| table.name.clone()));
                 }
                 None if lake.lookups.contains_key(relation) => lookups.push(relation.clone()),
+                None if results.contains(relation) => {}
                 None => tables.push(relation.clone()),
             }
         }
@@ -112,6 +121,7 @@ impl Session {
             tables,
             lookups,
             missing_views,
+            results,
         })
     }
 }
@@ -136,6 +146,27 @@ impl Engine {
         let hashes = hunts.iter();
         hashes
             .map(|(hunt, lookback, parameters)| hash(hunt, *lookback, parameters))
+            .collect()
+    }
+
+    /// What each of some hunts reads of what runs left behind. None for one over the lake, and for one whose text says
+    /// nothing that could be run: planning it tells why.
+    pub async fn results_read(
+        &self,
+        hunts: &[(&Hunt, BTreeMap<String, Parameter>)],
+    ) -> Vec<BTreeSet<String>> {
+        let relations = self.relations().await;
+        let read = |hunt: &Hunt, parameters: &BTreeMap<String, Parameter>| {
+            let source = SqlSource {
+                path: hunt.path.clone(),
+                text: hunt.sql.clone(),
+            };
+            let prepared = prepare::prepare(&source, parameters, &relations, true)?;
+            results::read(&prepared.relations, self.lake(), &source)
+        };
+        let hunts = hunts.iter();
+        hunts
+            .map(|(hunt, parameters)| read(hunt, parameters).unwrap_or_default())
             .collect()
     }
 }
@@ -292,6 +323,8 @@ fn logic_hash<'a>(
         let Some(view) = lake.views.get(relation) else {
             if let Some(table) = lake.tables.get(relation) {
                 add(&table_text(table));
+            } else if let Some(schema) = results::schema(relation) {
+                add(&format!("{schema:?}"));
             }
             continue;
         };

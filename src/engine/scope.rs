@@ -3,7 +3,8 @@
 //! Data and small questions to it; the walk over the query is `names`' business.
 
 use datafusion::sql::sqlparser::ast::{
-    Expr, Ident, JoinConstraint, JoinOperator, ObjectName, ObjectNamePart, TableAlias,
+    AccessExpr, Expr, FunctionArguments, Ident, JoinConstraint, JoinOperator, ObjectName,
+    ObjectNamePart, TableAlias,
 };
 
 /// Columns of something in FROM; `None` when they cannot be known before planning.
@@ -92,6 +93,56 @@ pub(super) fn output_name(expression: &Expr) -> String {
             .map(|part| part.value.clone())
             .unwrap_or_default(),
         other => other.to_string(),
+    }
+}
+
+/// The columns that `x.*` means.
+pub(super) fn qualified_wildcard(name: &mut ObjectName, scope: &Scope) -> Columns {
+    let [ObjectNamePart::Identifier(ident)] = name.0.as_mut_slice() else {
+        return None;
+    };
+    let relation = scope
+        .relations
+        .iter()
+        .find(|relation| same(ident, &relation.name))?;
+    make_exact(ident, &relation.name);
+    relation.columns.clone()
+}
+
+/// The names of a dotted path in which the parser took one for a function without brackets, as it does with `user`: a
+/// column of events, and the first part of many paths. `None` for anything else.
+pub(super) fn misread_path(expression: &Expr) -> Option<Vec<Ident>> {
+    match expression {
+        Expr::Function(function) if matches!(function.args, FunctionArguments::None) => {
+            let parts = function.name.0.iter();
+            let parts = parts.map(|part| part.as_ident().cloned());
+            parts.collect()
+        }
+        Expr::CompoundFieldAccess { root, access_chain } => {
+            let mut parts = part_of_path(root)?;
+            for access in access_chain {
+                match access {
+                    AccessExpr::Dot(part) => parts.extend(part_of_path(part)?),
+                    AccessExpr::Subscript(_) => return None,
+                }
+            }
+            Some(parts)
+        }
+        _ => None,
+    }
+}
+
+/// The path that parts spell, in small letters.
+pub(super) fn dotted(parts: &[Ident]) -> String {
+    let parts: Vec<_> = parts.iter().map(|part| part.value.as_str()).collect();
+    parts.join(".").to_lowercase()
+}
+
+fn part_of_path(expression: &Expr) -> Option<Vec<Ident>> {
+    match expression {
+        Expr::Identifier(ident) => Some(vec![ident.clone()]),
+        Expr::CompoundIdentifier(parts) => Some(parts.clone()),
+        other => misread_path(other),
     }
 }
 

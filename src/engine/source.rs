@@ -40,6 +40,11 @@ impl SqlSource {
         }
     }
 
+    /// Where a text stands first, word or not; the beginning where it does not.
+    pub(super) fn place_of(&self, text: &str) -> Location {
+        self.find(text, |_, _| true).unwrap_or(Location::new(1, 1))
+    }
+
     /// An error of the parser or planner, with its place and hint where it has them.
     pub fn planning_error(&self, error: &DataFusionError) -> Error {
         // What went wrong below the planner is no mistake in the text: a lake that does not answer, say.

@@ -1,11 +1,12 @@
-//! Views as plans: the union of one SELECT per table that feeds them, every column cast to the declared type.
+//! Views: the union of one SELECT per table that feeds them, every column cast to the declared type.
 //!
 //! Views stay plain projections and filters, so that predicates reach the tables.
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use datafusion::common::{Column, ScalarValue};
-use datafusion::datasource::ViewTable;
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, lit, try_cast};
 use datafusion::prelude::SessionContext;
 use datafusion::sql::parser::Statement;
@@ -17,6 +18,7 @@ use datafusion::sql::sqlparser::ast::{
 use super::names::{self, Catalog};
 use super::prepare::parse_query;
 use super::source::SqlSource;
+use super::view_table::{Branch, ViewTable};
 use crate::error::{Error, Result};
 use crate::lake::Lake;
 use crate::lake::table::{EVENT_TIME, FILE_COLUMN, RECORD_ID, ROW_COLUMN, TABLE_COLUMN};
@@ -25,27 +27,67 @@ use crate::lake::view::{FormSql, View};
 /// The name that a form's SELECT gives to its table.
 const SOURCE: &str = "source";
 
+/// The branches of views that were analysed before, by view, table and file of the SELECT (one table may have several): they
+/// are the same in every window.
+pub(super) type Known = Mutex<HashMap<BranchKey, Arc<Branch>>>;
+
+type BranchKey = (String, String, PathBuf);
+
 /// Registers every view of a lake; a view that no table feeds is empty and typed.
-pub async fn register(context: &SessionContext, lake: &Lake, catalog: &dyn Catalog) -> Result<()> {
+pub(super) async fn register(
+    context: &SessionContext,
+    lake: &Lake,
+    catalog: &dyn Catalog,
+    known: &Known,
+) -> Result<()> {
     for view in lake.views.values() {
-        let mut union: Option<LogicalPlanBuilder> = None;
-        for (table, sql) in lake.sources(view) {
-            let plan = branch(context, view, &table.name, sql, catalog).await?;
-            let wrong = |error| planning(sql, &error);
-            union = Some(match union {
-                None => LogicalPlanBuilder::from(plan),
-                Some(union) => union.union(plan).map_err(wrong)?,
-            });
-        }
-        let plan = match union {
-            Some(union) => union.build().map_err(internal)?,
-            None => empty(view)?,
-        };
-        context
-            .register_table(view.name.as_str(), Arc::new(ViewTable::new(plan, None)))
-            .map_err(internal)?;
+        register_one(context, lake, view, catalog, known).await?;
     }
     Ok(())
+}
+
+/// Registers one view of a lake.
+pub(super) async fn register_one(
+    context: &SessionContext,
+    lake: &Lake,
+    view: &View,
+    catalog: &dyn Catalog,
+    known: &Known,
+) -> Result<()> {
+    let mut branches = Vec::new();
+    for (table, sql) in lake.sources(view) {
+        let provider = context.table_provider(table.name.as_str()).await;
+        let provider = provider.map_err(internal)?;
+        let key = (view.name.clone(), table.name.clone(), sql.path.clone());
+        let found = locked(known).get(&key).cloned();
+        let found = found.filter(|branch| branch.is_over(&provider.schema()));
+        let branch = if let Some(branch) = found {
+            branch
+        } else {
+            let plan = branch(context, view, &table.name, sql, catalog).await?;
+            let state = context.state();
+            let analysed = state
+                .analyzer()
+                .execute_and_check(plan, state.config_options(), |_, _| {})
+                .and_then(|plan| Branch::of(&plan, state.config_options()))
+                .map_err(|error| planning(sql, &error))?;
+            let branch = Arc::new(analysed.ok_or_else(|| {
+                Error::configuration("a form's SQL is one plain SELECT").in_file(&sql.path)
+            })?);
+            locked(known).insert(key, Arc::clone(&branch));
+            branch
+        };
+        branches.push((branch, provider));
+    }
+    let table = ViewTable::new(view.schema(), branches);
+    context
+        .register_table(view.name.as_str(), Arc::new(table))
+        .map_err(internal)?;
+    Ok(())
+}
+
+fn locked(known: &Known) -> MutexGuard<'_, HashMap<BranchKey, Arc<Branch>>> {
+    known.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// One form's SELECT over the table of that name, cast to the view's columns.
@@ -125,19 +167,6 @@ pub(super) async fn branch(
         .project(columns)
         .and_then(LogicalPlanBuilder::build)
         .map_err(|error| planning(sql, &error))
-}
-
-fn empty(view: &View) -> Result<LogicalPlan> {
-    let columns = view.schema();
-    let columns = columns.fields().iter().map(|field| {
-        let null = lit(ScalarValue::try_from(field.data_type()).unwrap_or(ScalarValue::Null));
-        null.alias(field.name())
-    });
-    LogicalPlanBuilder::empty(true)
-        .project(columns)
-        .and_then(|plan| plan.filter(lit(false)))
-        .and_then(LogicalPlanBuilder::build)
-        .map_err(internal)
 }
 
 fn simple_select(query: &mut Query) -> Option<&mut Select> {

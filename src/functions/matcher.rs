@@ -58,7 +58,7 @@ pub(super) enum Edge {
 
 /// A part of a LIKE or wildcard pattern.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Piece {
+pub(super) enum Piece {
     Literal(String),
     One,
     Many,
@@ -171,7 +171,7 @@ fn push_many(pieces: &mut Vec<Piece>) {
     }
 }
 
-fn like_pieces(pattern: &str, escape: Option<char>) -> Result<Vec<Piece>, String> {
+pub(super) fn like_pieces(pattern: &str, escape: Option<char>) -> Result<Vec<Piece>, String> {
     let mut pieces = Vec::new();
     let mut characters = pattern.chars();
     while let Some(character) = characters.next() {
@@ -191,7 +191,7 @@ fn like_pieces(pattern: &str, escape: Option<char>) -> Result<Vec<Piece>, String
     Ok(pieces)
 }
 
-fn wildcard_pieces(pattern: &str) -> Vec<Piece> {
+pub(super) fn wildcard_pieces(pattern: &str) -> Vec<Piece> {
     let mut pieces = Vec::new();
     for character in pattern.chars() {
         match character {

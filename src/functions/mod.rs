@@ -12,6 +12,7 @@ mod capture;
 mod cidr_match;
 mod collect;
 mod collector;
+mod count_distinct;
 mod date_diff;
 mod decode_powershell;
 mod documentation;
@@ -28,6 +29,7 @@ mod parse_time_function;
 mod regexp_extract;
 mod regexp_groups;
 mod regexp_like;
+mod required;
 mod text_function;
 mod text_predicate;
 mod wildcard_match;
@@ -46,6 +48,8 @@ use datafusion::prelude::SessionContext;
 
 pub use parse_int::parse as parse_int;
 pub use parse_time::TimeFormat;
+pub use required::Required;
+pub use text_predicate::TextTest;
 pub use window_bound::window_bound;
 
 /// The built-in functions that ours take the place of, and why.
@@ -77,7 +81,12 @@ pub fn all_scalar() -> Vec<ScalarUDF> {
 
 /// Every aggregate function.
 pub fn all_aggregate() -> Vec<AggregateUDF> {
-    vec![collect::list(), collect::set(), evidence::udf()]
+    vec![
+        collect::list(),
+        collect::set(),
+        count_distinct::udf(),
+        evidence::udf(),
+    ]
 }
 
 /// Registers every function, and the rewrite of the pattern operators, which runs in the analyzer before types are
@@ -96,5 +105,6 @@ pub fn register_all(context: &SessionContext) -> Result<()> {
     }
     // The trait takes `&mut self`; a clone of a context shares its state.
     let mut registry = context.clone();
-    registry.register_function_rewrite(Arc::new(operators::PatternOperators::new()))
+    registry.register_function_rewrite(Arc::new(operators::PatternOperators::new()))?;
+    registry.register_function_rewrite(Arc::new(count_distinct::CountDistinctText::new()))
 }

@@ -21,6 +21,7 @@ use datafusion::scalar::ScalarValue;
 use super::args;
 use super::cache::PatternCache;
 use super::matcher::{Matcher, Syntax};
+use super::required::Required;
 
 /// What makes one predicate differ from another.
 #[derive(Debug)]
@@ -44,6 +45,32 @@ struct Compiled {
     pattern: String,
     syntax: Syntax,
     matcher: Arc<Matcher>,
+}
+
+/// A test of one text that a plan makes, for those who make many of them at once: the first argument is matched.
+#[derive(Debug, Clone)]
+pub struct TextTest {
+    matcher: Arc<Matcher>,
+    /// What every text that passes holds.
+    pub required: Required,
+}
+
+impl TextTest {
+    /// The test that a call of `regexp_like`, LIKE, ILIKE or `wildcard_match` with a literal pattern makes; `None` for
+    /// any other function, and before the optimizer has compiled it.
+    pub fn of(call: &ScalarFunction) -> Option<Self> {
+        let predicate = call.func.inner().downcast_ref::<TextPredicate>()?;
+        let compiled = predicate.compiled.as_ref()?;
+        Some(Self {
+            matcher: Arc::clone(&compiled.matcher),
+            required: Required::of(&compiled.pattern, &compiled.syntax),
+        })
+    }
+
+    /// Whether a text passes.
+    pub fn is_match(&self, text: &str) -> bool {
+        self.matcher.is_match(text)
+    }
 }
 
 /// One of the predicates; with `compiled`, for one literal pattern.

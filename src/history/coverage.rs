@@ -3,14 +3,17 @@
 //!
 //! Reads what runs left and lists tables; reads no data and runs nothing.
 
+mod looks;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use chrono::{DateTime, Duration, Utc};
 use futures::StreamExt;
 use serde::Serialize;
 
+use super::second::{Digests, Second};
 use crate::error::Result;
 use crate::lake::Lake;
 use crate::lake::table::{DataFile, Listing};
@@ -18,6 +21,7 @@ use crate::output::ledger::{HuntRecord, ObjectRecord, State, TableRecord};
 use crate::output::{Ledger, Output};
 use crate::store::Object;
 use crate::time::Window;
+use looks::Expected;
 
 /// Ledgers read at a time.
 const READ_AT_ONCE: usize = 16;
@@ -119,6 +123,11 @@ pub enum Reason {
         /// Which.
         lookup: String,
     },
+    /// What it looks at of earlier results is not what it saw.
+    Results {
+        /// Which.
+        hunt: String,
+    },
     /// A run of other hunts saw another version of what it read.
     Behind {
         /// Which.
@@ -145,6 +154,12 @@ impl fmt::Display for Reason {
             Self::Failed { hunt, reason } => write!(f, "{hunt} failed: {reason}"),
             Self::Partial { hunt, reason } => write!(f, "{hunt} is partial: {reason}"),
             Self::Lookup { lookup } => write!(f, "lookup {lookup} has changed"),
+            Self::Results { hunt } => {
+                write!(
+                    f,
+                    "{hunt} saw other results of this tile and those before it"
+                )
+            }
             Self::Behind { hunt } => write!(f, "{hunt} read an older version of its objects"),
             Self::Object {
                 table,
@@ -200,6 +215,14 @@ pub struct Coverage<'a> {
     ledgers: RwLock<BTreeMap<Window, std::result::Result<Arc<Ledger>, String>>>,
     /// Objects that were looked at for their times alone.
     probed: RwLock<HashMap<(String, String), ObjectRecord>>,
+    /// Hunts that look at results.
+    second: Option<&'a Second>,
+    digests: Digests,
+    expected: Mutex<Expected>,
+    /// Up to when tiles are gone on purpose.
+    pruned: Option<DateTime<Utc>>,
+    /// Tiles whose hunts of stage one are still to run.
+    open: RwLock<BTreeSet<Window>>,
 }
 
 impl<'a> Coverage<'a> {
@@ -229,6 +252,11 @@ impl<'a> Coverage<'a> {
             lookups,
             ledgers: RwLock::default(),
             probed: RwLock::default(),
+            second: None,
+            digests: Digests::default(),
+            expected: Mutex::default(),
+            pruned: None,
+            open: RwLock::default(),
         })
     }
 
@@ -237,9 +265,14 @@ impl<'a> Coverage<'a> {
         &self.run
     }
 
-    /// Reads the ledgers of some tiles.
+    /// Reads the ledgers of some tiles, and of those before that their hunts look at.
     pub async fn read(&self, tiles: impl IntoIterator<Item = Window>) {
-        let tiles = tiles.into_iter().filter(|tile| self.run.contains(tile));
+        let mut tiles: BTreeSet<Window> = tiles.into_iter().collect();
+        self.add_before(&self.run, &mut tiles);
+        self.read_all(tiles.intersection(&self.run).copied()).await;
+    }
+
+    async fn read_all(&self, tiles: impl Iterator<Item = Window>) {
         let read = futures::stream::iter(tiles.map(|tile| {
             let (output, job) = (self.output.clone(), self.job.to_owned());
             // A task of its own, so that they are parsed on all cores.
@@ -260,6 +293,7 @@ impl<'a> Coverage<'a> {
     pub fn learn(&self, tile: Window, ledger: std::result::Result<Ledger, String>) {
         let mut ledgers = self.ledgers.write().unwrap_or_else(PoisonError::into_inner);
         ledgers.insert(tile, ledger.map(Arc::new));
+        self.digests.forget(tile);
     }
 
     /// Takes in the times of an object.
@@ -321,6 +355,9 @@ impl<'a> Coverage<'a> {
                     verdict.run(name, Standing::Stale, Reason::NewHunt { hunt });
                 }
             }
+        }
+        for (name, record) in &current {
+            self.judge_second(tile, name, record, ledger, &mut verdict);
         }
         for (name, record) in &ledger.tables {
             self.judge_table(tile, name, record, ledger, &current, reach, &mut verdict)

@@ -1,11 +1,14 @@
 //! Reads what earlier runs left: which tiles are done ([`coverage`]), which groups alerted before, for telling new alerts
-//! from repeats, which exceptions were of no use, which alerts are stored ([`stored`]), and what the last weeks looked like
-//! ([`trend`]).
+//! from repeats, which exceptions were of no use, which alerts are stored ([`stored`]), what hunts over results
+//! read ([`results`]) and depend on ([`second`]), and what the last weeks looked like ([`trend`]).
 //!
 //! A reading, never a change: the same whatever order the tiles ran in.
 
 pub mod coverage;
+pub mod results;
+pub mod second;
 pub mod stored;
+pub mod tables;
 pub mod trend;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -22,6 +25,9 @@ use crate::error::{Error, Result};
 use crate::output::publish::hunt_path;
 use crate::output::{Alert, Output, value};
 use crate::time::Window;
+
+/// How long an activity is a repeat, where its job is not known: what a job says by default.
+pub const SUPPRESS: Duration = Duration::hours(24);
 
 /// When each group of a hunt alerted in tiles before this one, no further back than `suppress`: group to latest
 /// `last_seen`. What cannot be read is said in `problems` and costs only the knowledge of repeats.

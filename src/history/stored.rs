@@ -85,7 +85,7 @@ pub struct StoredAlert {
 pub async fn alerts(
     output: &Output,
     window: Option<Window>,
-    suppress: &dyn Fn(&str) -> Duration,
+    suppress: &(dyn Fn(&str) -> Duration + Sync),
     problems: &mut Vec<String>,
 ) -> Result<Vec<StoredAlert>> {
     let paths = output.files_below("alerts").await?;
@@ -158,7 +158,7 @@ fn read(bytes: bytes::Bytes, place: &Place) -> Result<Vec<StoredAlert>> {
     for batch in reader.build().map_err(|error| wrong(&error))? {
         let batch = batch.map_err(|error| wrong(&error))?;
         for row in 0..batch.num_rows() {
-            let alert = serde_json::from_value(object(&batch, row));
+            let alert = serde_json::from_value(object(&batch, row).into());
             let alert: StoredAlert = alert.map_err(|error| wrong(&error))?;
             alerts.push(StoredAlert {
                 job: place.job.clone(),
@@ -170,52 +170,69 @@ fn read(bytes: bytes::Bytes, place: &Place) -> Result<Vec<StoredAlert>> {
     Ok(alerts)
 }
 
-fn object(batch: &RecordBatch, row: usize) -> Value {
+pub(super) fn object(batch: &RecordBatch, row: usize) -> Map<String, Value> {
     let schema = batch.schema();
     let cells = schema.fields().iter().zip(batch.columns());
-    let cells = cells.map(|(field, array)| (field.name().clone(), value::json(array, row)));
-    Value::Object(cells.collect::<Map<_, _>>())
+    cells
+        .map(|(field, array)| (field.name().clone(), value::json(array, row)))
+        .collect()
 }
 
-/// Sets the status of alerts in order of their tiles, by the rule of a run: a repeat is what alerted in an earlier tile of
-/// the same job within `suppress` before.
+/// Sets the status of alerts in order of their tiles.
 fn tell_apart(alerts: &mut [StoredAlert], suppress: &dyn Fn(&str) -> Duration) {
+    let told = alerts.iter().map(|alert| Told {
+        job: &alert.job,
+        group_id: &alert.group_id,
+        last_seen: alert.last_seen,
+        window_start: alert.window_start,
+        is_excepted: alert.excepted_by.is_some(),
+    });
+    let statuses = statuses(&told.collect::<Vec<_>>(), suppress);
+    for (alert, status) in alerts.iter_mut().zip(statuses) {
+        status.clone_into(&mut alert.status);
+    }
+}
+
+/// What of an alert decides whether it is new.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Told<'a> {
+    pub(super) job: &'a str,
+    pub(super) group_id: &'a str,
+    pub(super) last_seen: DateTime<Utc>,
+    pub(super) window_start: DateTime<Utc>,
+    pub(super) is_excepted: bool,
+}
+
+/// The status of alerts, given in order of their tiles, by the rule of a run: a repeat is what alerted in an earlier tile
+/// of the same job within `suppress` before.
+pub(super) fn statuses(
+    alerts: &[Told<'_>],
+    suppress: &dyn Fn(&str) -> Duration,
+) -> Vec<&'static str> {
     type Groups = BTreeMap<String, DateTime<Utc>>;
-    let mut earlier: BTreeMap<String, Groups> = BTreeMap::new();
-    let mut index = 0;
-    while index < alerts.len() {
-        let start = alerts[index].window_start;
-        let same = alerts[index..]
-            .iter()
-            .take_while(|alert| alert.window_start == start)
-            .count();
-        let tile = &mut alerts[index..index + same];
-        for alert in tile.iter_mut() {
-            let groups = earlier.get(&alert.job);
-            let repeats = groups.is_some_and(|groups| {
-                is_repeat(
-                    groups,
-                    &alert.group_id,
-                    alert.last_seen,
-                    suppress(&alert.job),
-                )
+    let mut earlier: BTreeMap<&str, Groups> = BTreeMap::new();
+    let mut statuses = Vec::new();
+    for tile in alerts.chunk_by(|a, b| a.window_start == b.window_start) {
+        for alert in tile {
+            let suppress = suppress(alert.job);
+            let groups = earlier.get(alert.job);
+            let repeats = groups
+                .is_some_and(|groups| is_repeat(groups, alert.group_id, alert.last_seen, suppress));
+            statuses.push(match (alert.is_excepted, repeats) {
+                (true, _) => "excepted",
+                (false, true) => "repeat",
+                (false, false) => "new",
             });
-            let status = match (&alert.excepted_by, repeats) {
-                (Some(_), _) => "excepted",
-                (None, true) => "repeat",
-                (None, false) => "new",
-            };
-            status.clone_into(&mut alert.status);
         }
-        for alert in tile.iter().filter(|alert| alert.excepted_by.is_none()) {
-            let groups = earlier.entry(alert.job.clone()).or_default();
+        for alert in tile.iter().filter(|alert| !alert.is_excepted) {
+            let groups = earlier.entry(alert.job).or_default();
             let latest = groups
-                .entry(alert.group_id.clone())
+                .entry(alert.group_id.to_owned())
                 .or_insert(alert.last_seen);
             *latest = (*latest).max(alert.last_seen);
         }
-        index += same;
     }
+    statuses
 }
 
 /// The risk of one entity: what Splunk's risk-based alerting adds up.
@@ -244,7 +261,9 @@ pub struct EntityRisk {
 /// Adds up the risk of every entity over some alerts; repeats and excepted ones add nothing. Most risk first.
 pub fn risk(alerts: &[StoredAlert]) -> Vec<EntityRisk> {
     let mut by_entity: BTreeMap<(String, String), Vec<&StoredAlert>> = BTreeMap::new();
-    for alert in alerts.iter().filter(|alert| alert.status == "new") {
+    // One without risk, such as an alert about the sum of others', is no risk event.
+    let is_risk = |alert: &&StoredAlert| alert.status == "new" && alert.risk_score != Some(0);
+    for alert in alerts.iter().filter(is_risk) {
         let mut entities: Vec<_> = alert
             .entities
             .iter()

@@ -97,7 +97,7 @@ impl JsonSchema for Clock {
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TableConfig {
-    /// A folder, relative to the lake file, or `s3://bucket/prefix`.
+    /// A folder, relative to the lake file, or `s3://bucket/prefix`, `az://container/prefix`, `gs://bucket/prefix`.
     pub location: String,
     /// How to reach the bucket; the environment by default.
     pub credentials: Option<Credentials>,

@@ -5,12 +5,14 @@
 use std::sync::Arc;
 
 use datafusion::arrow::array::{
-    ArrayRef, Int64Array, RecordBatch, RecordBatchOptions, StringViewArray,
-    TimestampMicrosecondArray,
+    Array, ArrayRef, AsArray, BooleanArray, Int64Array, StringViewArray, TimestampMicrosecondArray,
+    UInt32Array,
 };
-use datafusion::arrow::datatypes::{Schema, SchemaRef};
+use datafusion::arrow::compute::{cast, filter, take};
+use datafusion::arrow::datatypes::{Int64Type, Schema, SchemaRef};
 use datafusion::arrow::error::ArrowError;
 
+use super::index::RowSet;
 use super::table::{ColumnKind, DataFile, Table};
 use crate::time::Window;
 
@@ -27,14 +29,18 @@ pub struct DecodePlan {
     pub table: Arc<Table>,
     /// Rows outside are dropped; `None` keeps all.
     pub window: Option<Window>,
-    /// What the reports count as inside: a tile, where `window` also holds the lookback before it.
-    pub focus: Option<Window>,
+    /// What the reports count as inside, oldest first: tiles, where `window` also holds the lookback before them. All time
+    /// where there is none.
+    pub focus: Vec<Window>,
     /// Whether reports say which columns a file has, and with which types.
     pub profile: bool,
     /// Columns of the decoded batches, as sorted indices into the table's schema.
     pub columns: Vec<usize>,
     /// Their schema.
     pub schema: SchemaRef,
+    /// Those of the form's columns that decide which rows anybody wants; the others may be decoded for these rows alone.
+    /// `None`: all rows are wanted.
+    pub early: Option<Vec<usize>>,
     /// The form's columns that must be read for that: the wanted ones, those of the clock and of the identity.
     pub form_columns: Vec<usize>,
 }
@@ -42,14 +48,15 @@ pub struct DecodePlan {
 /// Decoded rows of one file, before system columns are added.
 #[derive(Debug)]
 pub struct Block {
-    /// One array per entry of [`DecodePlan::form_columns`].
+    /// One array per entry of [`DecodePlan::form_columns`], of its declared type; times that the form has as text may be
+    /// times still.
     pub columns: Vec<ArrayRef>,
     /// Event times, microseconds since the epoch.
     pub times: Vec<i64>,
     /// Lines or rows, 1-based.
     pub rows: Vec<i64>,
-    /// Content identities.
-    pub ids: Vec<u128>,
+    /// Content identities, where the reader knows them; else they are made of the columns, of the rows that need them.
+    pub ids: Option<Vec<u128>>,
 }
 
 impl DecodePlan {
@@ -83,8 +90,9 @@ impl DecodePlan {
         form_columns.dedup();
         Self {
             window,
-            focus: window,
+            focus: window.into_iter().collect(),
             profile: false,
+            early: None,
             schema: Arc::new(Schema::new(fields)),
             columns,
             form_columns,
@@ -104,9 +112,16 @@ impl DecodePlan {
         is_inside(self.window, micros)
     }
 
-    /// Whether an event time is inside the focus.
-    pub fn focuses(&self, micros: i64) -> bool {
-        is_inside(self.focus, micros)
+    /// Which focus an event time is inside of.
+    pub fn focus_of(&self, micros: i64) -> Option<usize> {
+        if self.focus.is_empty() {
+            return Some(0);
+        }
+        let begun = self
+            .focus
+            .partition_point(|window| window.start.timestamp_micros() <= micros);
+        let last = begun.checked_sub(1)?;
+        is_inside(Some(self.focus[last]), micros).then_some(last)
     }
 
     /// What a record without a time is told.
@@ -122,44 +137,145 @@ impl DecodePlan {
         )
     }
 
-    /// Adds the system columns to a block.
+    /// One column of a block, by its place in [`Self::columns`]: of all rows, or of some, which then do not keep the
+    /// whole block alive.
     ///
     /// # Errors
-    /// When arrays and schema disagree, which would be a bug of a reader.
-    pub fn assemble(&self, file: &DataFile, block: &Block) -> Result<RecordBatch, ArrowError> {
-        let rows = block.times.len();
-        let repeated = |text: &str| -> ArrayRef {
-            Arc::new(StringViewArray::from_iter_values(std::iter::repeat_n(
-                text, rows,
-            )))
-        };
-        let columns = self
-            .columns
-            .iter()
-            .map(|index| match self.table.column_kind(*index) {
-                ColumnKind::Form(index) => Arc::clone(&block.columns[self.slot_of(index)]),
-                ColumnKind::Partition(_) => {
-                    let schema = self.table.schema();
-                    let name = schema.field(*index).name();
-                    let value = file
-                        .partitions
-                        .iter()
-                        .find(|(partition, _)| partition == name);
-                    repeated(value.map_or("", |(_, value)| value))
+    /// When Arrow cannot filter it.
+    pub fn column(
+        &self,
+        file: &DataFile,
+        block: &Block,
+        place: usize,
+        rows: Option<&ChosenRows>,
+    ) -> Result<ArrayRef, ArrowError> {
+        let count = rows.map_or(block.times.len(), |rows| rows.list.len());
+        Ok(match self.table.column_kind(self.columns[place]) {
+            ColumnKind::Form(index) => {
+                let column = &block.columns[self.slot_of(index)];
+                let column = match rows {
+                    Some(rows) => compact(&filter(column, &rows.mask)?),
+                    None => Arc::clone(column),
+                };
+                let wanted = self.schema.field(place).data_type();
+                if column.data_type() == wanted {
+                    column
+                } else {
+                    cast(&column, wanted)?
                 }
-                ColumnKind::EventTime => Arc::new(
-                    TimestampMicrosecondArray::from(block.times.clone()).with_timezone("UTC"),
-                ),
-                ColumnKind::RecordId => Arc::new(StringViewArray::from_iter_values(
-                    block.ids.iter().map(|id| format!("{id:032x}")),
-                )),
-                ColumnKind::Table => repeated(&self.table.name),
-                ColumnKind::File => repeated(&file.object.path),
-                ColumnKind::Row => Arc::new(Int64Array::from(block.rows.clone())),
-            })
-            .collect();
-        let options = RecordBatchOptions::new().with_row_count(Some(rows));
-        RecordBatch::try_new_with_options(Arc::clone(&self.schema), columns, &options)
+            }
+            ColumnKind::Partition(_) => {
+                let name = self.schema.field(place).name();
+                let mut partitions = file.partitions.iter();
+                let value = partitions.find(|(partition, _)| partition == name);
+                repeated(value.map_or("", |(_, value)| value), count)?
+            }
+            ColumnKind::EventTime => {
+                let times = TimestampMicrosecondArray::from(chosen(&block.times, rows));
+                Arc::new(times.with_timezone("UTC"))
+            }
+            ColumnKind::RecordId => {
+                let ids = self.identities(file, block, rows);
+                let ids = ids.into_iter().map(|id| format!("{id:032x}"));
+                Arc::new(StringViewArray::from_iter_values(ids))
+            }
+            ColumnKind::Table => repeated(&self.table.name, count)?,
+            ColumnKind::File => repeated(&file.object.path, count)?,
+            ColumnKind::Row => Arc::new(Int64Array::from(chosen(&block.rows, rows))),
+        })
+    }
+
+    /// The identities of rows of a block.
+    pub fn identities(
+        &self,
+        file: &DataFile,
+        block: &Block,
+        rows: Option<&ChosenRows>,
+    ) -> Vec<u128> {
+        match (&block.ids, rows) {
+            (Some(ids), rows) => chosen(ids, rows),
+            (None, Some(rows)) => {
+                let rows = rows.list.iter();
+                rows.map(|row| self.identity_of(file, block, *row))
+                    .collect()
+            }
+            (None, None) => (0..block.times.len())
+                .map(|row| self.identity_of(file, block, row))
+                .collect(),
+        }
+    }
+
+    /// The identity of a row by what its columns say.
+    fn identity_of(&self, file: &DataFile, block: &Block, row: usize) -> u128 {
+        let text = |column: usize| {
+            let array = block.columns[self.slot_of(column)].as_string_view_opt()?;
+            array.is_valid(row).then(|| array.value(row))
+        };
+        let by_number = self.table.form.identity.and_then(|found| {
+            let record = &block.columns[self.slot_of(found.record)];
+            let record = match record.as_primitive_opt::<Int64Type>() {
+                Some(record) => Record::Number(record.is_valid(row).then(|| record.value(row))?),
+                None => Record::of(text(found.record)?),
+            };
+            // An OCSF class is a number.
+            let number = |column: usize| {
+                let array = block.columns[self.slot_of(column)].as_primitive_opt::<Int64Type>()?;
+                array.is_valid(row).then(|| array.value(row).to_string())
+            };
+            let channel = found.channel.and_then(|channel| {
+                let text = text(channel).map(str::to_owned);
+                text.or_else(|| number(channel))
+            });
+            identity(
+                text(found.host)?,
+                &channel.unwrap_or_default(),
+                record,
+                block.times[row],
+            )
+        });
+        // A row without bytes of its own and without a record number: its place is its identity.
+        by_number.unwrap_or_else(|| {
+            let (table, path) = (&self.table.name, &file.object.path);
+            content_identity(format!("{table}\0{path}\0{}", block.rows[row]).as_bytes())
+        })
+    }
+}
+
+/// Some rows of a block, as filters and as loops want them.
+#[derive(Debug)]
+pub struct ChosenRows {
+    mask: BooleanArray,
+    list: Vec<usize>,
+}
+
+impl ChosenRows {
+    /// The rows of a set.
+    pub fn of(rows: &RowSet) -> Self {
+        Self {
+            mask: rows.mask(),
+            list: rows.iter().collect(),
+        }
+    }
+}
+
+fn chosen<T: Copy>(values: &[T], rows: Option<&ChosenRows>) -> Vec<T> {
+    match rows {
+        Some(rows) => rows.list.iter().map(|row| values[*row]).collect(),
+        None => values.to_vec(),
+    }
+}
+
+/// One text for so many rows; its bytes are there once.
+fn repeated(text: &str, rows: usize) -> Result<ArrayRef, ArrowError> {
+    let one = StringViewArray::from_iter_values([text]);
+    take(&one, &UInt32Array::from(vec![0; rows]), None)
+}
+
+/// Copies the texts of the few rows that are left, so that they do not keep a whole block alive.
+pub(super) fn compact(column: &ArrayRef) -> ArrayRef {
+    match column.as_string_view_opt() {
+        Some(texts) => Arc::new(texts.gc()),
+        None => Arc::clone(column),
     }
 }
 

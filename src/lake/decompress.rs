@@ -12,7 +12,7 @@ use super::config::Compression;
 ///
 /// # Errors
 /// When the decoder cannot be made.
-pub(super) fn decompress(
+pub(crate) fn decompress(
     compression: Compression,
     reader: impl Read + Send + 'static,
 ) -> io::Result<Box<dyn Read + Send>> {
@@ -30,7 +30,7 @@ pub(super) fn decompress(
 ///
 /// # Errors
 /// What the reader says of its first bytes.
-pub(super) fn decompress_as_found(
+pub(crate) fn decompress_as_found(
     by_name: Compression,
     mut reader: impl Read + Send + 'static,
 ) -> io::Result<Box<dyn Read + Send>> {

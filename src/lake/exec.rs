@@ -25,7 +25,7 @@ use datafusion::physical_plan::{
 };
 use futures::{Stream, StreamExt};
 
-use super::consumer::{Consumer, Deduplicator};
+use super::consumer::{Consumer, Consumers, Deduplicator};
 use super::decoded::DecodePlan;
 use super::file_report::{FileReport, Progress, SharedReport};
 use super::scan::{Delivery, Pass};
@@ -162,15 +162,15 @@ impl ExecutionPlan for LakeScanExec {
         partition: usize,
         context: Arc<TaskContext>,
     ) -> Result<SendableRecordBatchStream> {
-        let plan = DecodePlan::new(
+        let mut plan = DecodePlan::new(
             Arc::clone(&self.table),
             self.consumer.window,
             self.consumer.columns(&self.table)?,
         );
-        let compiled = self.consumer.compile(&plan)?;
+        let consumers = Consumers::new(&[&self.consumer], &mut plan)?;
         let pass = Pass {
             plan,
-            consumers: vec![compiled],
+            consumers,
             listing: Arc::clone(&self.listing),
             parallel: parallelism(context.session_config().target_partitions()),
             progress: Arc::clone(&self.progress),

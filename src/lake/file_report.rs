@@ -41,8 +41,10 @@ pub struct FileReport {
     pub path_time: Option<crate::time::Window>,
     /// Records that were read, in and out of the window.
     pub rows: u64,
-    /// Records inside the window.
+    /// Records inside the windows that the pass looks at.
     pub in_window: u64,
+    /// How many in each of them; what follows the last that has any is left out.
+    pub(super) in_focus: Vec<u64>,
     /// Records that could not be read.
     pub rejected: u64,
     /// The first of them, with place and reason.
@@ -83,6 +85,7 @@ impl FileReport {
             path_time: file.time,
             rows: 0,
             in_window: 0,
+            in_focus: Vec::new(),
             rejected: 0,
             bad_records: Vec::new(),
             kept_text: 0,
@@ -106,6 +109,27 @@ impl FileReport {
         self.oldest = Some(self.oldest.map_or(micros, |oldest| oldest.min(micros)));
         self.newest = Some(self.newest.map_or(micros, |newest| newest.max(micros)));
         self.spans(micros, micros);
+    }
+
+    /// Counts a record that is inside a window, if it is.
+    pub(super) fn inside(&mut self, focus: Option<usize>) {
+        let Some(focus) = focus else { return };
+        self.in_window += 1;
+        if self.in_focus.len() <= focus {
+            self.in_focus.resize(focus + 1, 0);
+        }
+        self.in_focus[focus] += 1;
+    }
+
+    /// The report as a pass that looks at one of the windows alone gives it.
+    #[must_use]
+    pub fn of_focus(&self, focus: usize) -> Self {
+        let inside = self.in_focus.get(focus).copied().unwrap_or(0);
+        Self {
+            in_window: inside,
+            in_focus: vec![inside],
+            ..self.clone()
+        }
     }
 
     /// Says that a part of the file may hold events from `oldest` to `newest`.
@@ -178,6 +202,8 @@ pub struct ScanReport {
     pub files: Vec<FileReport>,
     /// Bytes of text that their bad records keep.
     kept_text: usize,
+    /// Text was let go because there was too much of it.
+    pub let_go: bool,
 }
 
 impl ScanReport {
@@ -189,6 +215,7 @@ impl ScanReport {
             if self.kept_text > KEPT_TEXT {
                 self.kept_text -= bad.kept_bytes();
                 bad.forget();
+                self.let_go = true;
             }
         }
         self.files.push(file);

@@ -39,6 +39,11 @@ impl Shapes {
         })
     }
 
+    /// Whether there is a form or view of this name.
+    pub fn has(&self, shape: &str) -> bool {
+        self.forms.contains_key(shape) || self.views.contains_key(shape)
+    }
+
     /// The lake of a fixture, for a query over it. A file that is named after a view feeds just that view. Views that the
     /// query does not name are there, and empty: what is wrong with them is no matter of this fixture.
     ///
@@ -252,7 +257,7 @@ fn decode(plan: &DecodePlan, file: &DataFile, text: &str) -> (FileReport, Vec<(u
         &mut report,
         &mut |block, _| {
             let lines = block.rows.iter().map(|line| line.cast_unsigned());
-            ids.extend(lines.zip(block.ids));
+            ids.extend(lines.zip(block.ids.unwrap_or_default()));
             true
         },
     );

@@ -41,6 +41,8 @@ enum Phase {
     Start,
     /// Elements of an array.
     Array,
+    /// Objects that are laid out over several lines.
+    Laid,
     /// Lines.
     Lines,
 }
@@ -96,7 +98,7 @@ impl<R: Read> Lines<R> {
         if self.phase == Phase::Start {
             self.begin()?;
         }
-        if self.phase == Phase::Array
+        if self.phase != Phase::Lines
             && let Some((from, to, dropped)) = self.element()?
         {
             return Ok(Some(self.element_line(from, to, dropped)));
@@ -157,6 +159,11 @@ impl<R: Read> Lines<R> {
                     self.skip(length);
                     return Ok(());
                 }
+                Opening::Laid(length) => {
+                    self.phase = Phase::Laid;
+                    self.skip(length);
+                    return Ok(());
+                }
                 Opening::Unknown if !self.finished && self.end < MAX_OPENING => self.fill()?,
                 Opening::Lines | Opening::Unknown => {
                     self.phase = Phase::Lines;
@@ -172,7 +179,7 @@ impl<R: Read> Lines<R> {
         self.start += length;
     }
 
-    /// Finds the next element: where it is in the buffer, and how long what was dropped of it is. `None` behind the array.
+    /// Finds the next element: where it is in the buffer, and how long what was dropped of it is. `None` behind the last.
     fn element(&mut self) -> io::Result<Option<(usize, usize, u64)>> {
         loop {
             let rest = &self.buffer[self.start..self.end];
@@ -183,17 +190,23 @@ impl<R: Read> Lines<R> {
                 break;
             }
             if self.finished {
-                (self.phase, self.is_cut_off) = (Phase::Lines, true);
+                self.is_cut_off = self.phase == Phase::Array;
+                self.phase = Phase::Lines;
                 return Ok(None);
             }
             self.fill()?;
         }
-        if self.buffer[self.start] == b']' {
+        let is_array = self.phase == Phase::Array;
+        if is_array && self.buffer[self.start] == b']' {
             self.phase = Phase::Lines;
             self.skip(1);
             return Ok(None);
         }
-        let mut scanner = Scanner::default();
+        let mut scanner = if is_array {
+            Scanner::default()
+        } else {
+            Scanner::laid()
+        };
         let mut searched = self.start;
         let mut dropped = 0;
         self.head.clear();
@@ -209,7 +222,7 @@ impl<R: Read> Lines<R> {
                 self.phase = Phase::Lines;
                 // The array's own end is the last thing of a file whose last element is broken.
                 let is_closed = self.buffer[from..to].trim_ascii_end().ends_with(b"]");
-                self.is_cut_off = !(scanner.is_broken() && is_closed);
+                self.is_cut_off = is_array && !(scanner.is_broken() && is_closed);
                 return Ok(Some((from, to, dropped)));
             }
             if self.end - self.start > self.limit {

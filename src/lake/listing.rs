@@ -29,13 +29,16 @@ const MOST_FOLDERS: usize = 1000;
 /// run ahead.
 const CLOCK_SKEW: Duration = Duration::hours(1);
 
+/// What a store said, or why it said nothing.
+type Known<T> = Result<Arc<T>>;
+
 /// What was listed in this run. A window that is asked for again sees the same; the windows of a backfill share what they
-/// have in common.
+/// have in common. What failed has failed for all who ask, until [`Table::forget_failures`].
 #[derive(Debug, Default)]
 pub(super) struct Listed {
-    windows: Mutex<HashMap<Option<Window>, Arc<Listing>>>,
+    windows: Mutex<HashMap<Option<Window>, Known<Listing>>>,
     /// By prefix, and whether it was listed however deep.
-    prefixes: StdMutex<HashMap<(String, bool), Arc<Level>>>,
+    prefixes: StdMutex<HashMap<(String, bool), Known<Level>>>,
     lists: AtomicU64,
 }
 
@@ -53,15 +56,21 @@ impl Table {
     pub async fn list(&self, window: Option<Window>) -> Result<Arc<Listing>> {
         let mut listings = self.listed.windows.lock().await;
         if let Some(listing) = listings.get(&window) {
-            return Ok(Arc::clone(listing));
+            return listing.clone();
         }
-        let listing = Arc::new(
-            self.walk(window)
-                .await
-                .map_err(|e| e.about(format!("table `{}`", self.name)))?,
-        );
-        listings.insert(window, Arc::clone(&listing));
-        Ok(listing)
+        let listing = self.walk(window).await.map(Arc::new);
+        let listing = listing.map_err(|e| e.about(format!("table `{}`", self.name)));
+        listings.insert(window, listing.clone());
+        listing
+    }
+
+    /// Lets those ask again who come later than what failed: the next tile, the next query of a shell.
+    pub(super) async fn forget_failures(&self) {
+        let mut windows = self.listed.windows.lock().await;
+        windows.retain(|_, listing| listing.is_ok());
+        let prefixes = self.listed.prefixes.lock();
+        let mut prefixes = prefixes.unwrap_or_else(PoisonError::into_inner);
+        prefixes.retain(|_, level| level.is_ok());
     }
 
     /// Requests for lists so far, pages not counted.
@@ -224,21 +233,23 @@ impl Table {
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner)
         };
-        let before = known().get(&key).map(Arc::clone);
+        let before = known().get(&key).cloned();
         if let Some(level) = before {
-            return Ok(level);
+            return level;
         }
         self.listed.lists.fetch_add(1, Ordering::Relaxed);
-        let level = Arc::new(if is_deep {
-            Level {
+        let level = if is_deep {
+            let objects = self.location.list_all(prefix).await;
+            objects.map(|objects| Level {
                 folders: Vec::new(),
-                objects: self.location.list_all(prefix).await?,
-            }
+                objects,
+            })
         } else {
-            self.location.list_level(prefix).await?
-        });
-        known().insert(key, Arc::clone(&level));
-        Ok(level)
+            self.location.list_level(prefix).await
+        };
+        let level = level.map(Arc::new);
+        known().insert(key, level.clone());
+        level
     }
 
     /// The folder that an object says is complete.

@@ -8,13 +8,17 @@ pub mod config;
 pub mod consumer;
 mod convert;
 pub mod decoded;
-mod decompress;
+mod decoder;
+pub(crate) mod decompress;
 mod elements;
 pub mod encoding;
 pub mod exec;
 pub mod file_report;
 pub mod fixture;
 pub mod form;
+mod held;
+pub mod index;
+mod late;
 pub mod layout;
 pub mod lines;
 pub mod listing;
@@ -134,6 +138,13 @@ impl Lake {
             lookups,
             views,
         })
+    }
+
+    /// Lets tables be asked again that could not be listed; what was listed stays as it was.
+    pub async fn forget_failures(&self) {
+        for table in self.tables.values() {
+            table.forget_failures().await;
+        }
     }
 
     /// The tables of this lake that feed a view, with each SELECT of their form, in order of their names.

@@ -1,4 +1,4 @@
-//! NDJSON files, and files that are one JSON array: plain, gzip with several members, zstd with several frames; in UTF-8,
+//! NDJSON files, and files that are one JSON array or objects over several lines each: plain, gzip with several members, zstd with several frames; in UTF-8,
 //! or in UTF-16 with a byte order mark. A broken line or element goes to quarantine with its place and costs nothing else.
 //!
 //! Blocking; runs on a thread of its own. Knows nothing of queries.
@@ -90,9 +90,12 @@ pub fn read(
                 break;
             }
         };
-        // At the start of a file, and of every file that was appended to it.
+        // At the start of a file, and of every file that was appended to it; of which one may have been empty.
         let bytes = line.bytes;
-        let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+        let mut bytes = bytes;
+        while let Some(rest) = bytes.strip_prefix(b"\xef\xbb\xbf") {
+            bytes = rest;
+        }
         if line.too_long.is_none() && bytes.iter().all(u8::is_ascii_whitespace) {
             continue;
         }
@@ -194,7 +197,7 @@ impl<'a> Records<'a> {
             columns: self.columns.finish(),
             times: pending.times,
             rows: pending.rows,
-            ids: pending.ids,
+            ids: Some(pending.ids),
         }
     }
 
@@ -267,7 +270,7 @@ impl<'a> Records<'a> {
         let micros = event_time(plan, row).ok_or_else(|| ("no_time", plan.no_time_detail()))?;
         report.saw(micros);
         if plan.wants(micros) {
-            report.in_window += u64::from(plan.focuses(micros));
+            report.inside(plan.focus_of(micros));
             self.columns.push(row);
             self.pending.bytes += row.text.len();
             self.pending.times.push(micros);

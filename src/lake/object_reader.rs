@@ -49,6 +49,17 @@ impl ObjectReader {
         reader
     }
 
+    /// The same with nothing at hand.
+    #[must_use]
+    pub fn without(&self) -> Self {
+        Self::new(&self.location, &self.object)
+    }
+
+    /// Whether it is in a bucket, so that another try may give other bytes.
+    pub fn is_remote(&self) -> bool {
+        self.location.folder().is_none()
+    }
+
     /// Fetches the end of the object, or all of a small one, so that the footer, and often more, is here.
     ///
     /// # Errors
@@ -107,12 +118,19 @@ impl AsyncFileReader for ObjectReader {
 
     fn get_byte_ranges(&mut self, ranges: Vec<Range<u64>>) -> BoxFuture<'_, Result<Vec<Bytes>>> {
         async move {
-            let held: Option<Vec<_>> = ranges.iter().map(|range| self.held(range)).collect();
-            if let Some(held) = held {
-                return Ok(held);
-            }
-            let fetched = self.location.ranges(&self.object, &ranges).await;
-            fetched.map_err(external)
+            let held = ranges.iter().map(|range| self.held(range));
+            let held: Vec<_> = held.collect();
+            let missing = self.missing(ranges);
+            let fetched = if missing.is_empty() {
+                Vec::new()
+            } else {
+                let fetched = self.location.ranges(&self.object, &missing).await;
+                fetched.map_err(external)?
+            };
+            let mut fetched = fetched.into_iter();
+            let bytes = held.into_iter().map(|held| held.or_else(|| fetched.next()));
+            let whole: Option<Vec<_>> = bytes.collect();
+            whole.ok_or_else(|| ParquetError::General("a range did not come".to_owned()))
         }
         .boxed()
     }

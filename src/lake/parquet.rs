@@ -7,7 +7,6 @@ use std::any::Any;
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use chrono::{DateTime, TimeZone};
 use chrono_tz::Tz;
@@ -16,102 +15,97 @@ use datafusion::arrow::array::{
 };
 use datafusion::arrow::compute::kernels::zip::zip;
 use datafusion::arrow::compute::{cast, is_not_null};
-use datafusion::arrow::datatypes::{DataType, Int64Type, TimeUnit, TimestampMicrosecondType};
+use datafusion::arrow::datatypes::{DataType, TimeUnit, TimestampMicrosecondType};
 use datafusion::parquet::arrow::arrow_reader::ArrowReaderMetadata;
-use datafusion::parquet::arrow::async_reader::ParquetRecordBatchStreamBuilder;
 use datafusion::parquet::basic::ConvertedType;
 use datafusion::parquet::file::metadata::{ColumnChunkMetaData, RowGroupMetaData};
 use datafusion::parquet::schema::types::SchemaDescriptor;
-use futures::StreamExt;
 use tokio::runtime::Handle;
 
 use super::consumer::filter_block;
 use super::convert::convert;
-use super::decoded::{BLOCK_ROWS, Block, DecodePlan, NEVER, Record, content_identity, identity};
+use super::decoded::{Block, DecodePlan, NEVER};
+use super::decoder::Decoder;
 use super::file_report::{FileReport, Progress};
 use super::form::{ColumnType, FormColumn};
+use super::index::RowSet;
+use super::late::Went;
 use super::quarantine::BadRecord;
 use super::row_groups::OpenFile;
 use super::table::DataFile;
 use crate::store::Stop;
 
-/// Decodes a file and gives its rows block by block to `sink`, which answers whether it wants more.
+/// Decodes a file and gives its rows block by block to those who read them.
 pub fn read(
     plan: &DecodePlan,
     file: &DataFile,
-    mut open: OpenFile,
-    reading: &Handles<'_>,
+    open: OpenFile,
+    handles: &Handles<'_>,
     report: &mut FileReport,
-    sink: &mut dyn FnMut(Block, &mut FileReport) -> bool,
+    readers: &mut Readers<'_>,
 ) {
-    report.absent = std::mem::take(&mut open.absent);
-    report.row_groups_pruned = open.pruned;
-    if let Some((oldest, newest)) = open.told {
+    let OpenFile {
+        footer,
+        absent,
+        pruned,
+        told,
+        mut late,
+        mut groups,
+    } = open;
+    report.absent = absent;
+    report.row_groups_pruned = pruned;
+    if let Some((oldest, newest)) = told {
         report.spans(oldest, newest);
     }
-    let progress = reading.progress;
-    while let Some((place, arrived)) = open.next_group() {
-        if reading.stop.is_stopped() {
+    let decoder = Decoder {
+        plan,
+        file,
+        footer: &footer,
+        handles,
+    };
+    while let Some((place, arrived)) = groups.next_group() {
+        if handles.stop.is_stopped() {
             return;
         }
-        let group = open.metadata.metadata().row_group(place.index);
         report.row_groups_read += 1;
-        progress.bytes.fetch_add(place.bytes, Ordering::Relaxed);
-        report.bytes += place.bytes;
-        let mut row = place.rows.start;
+        decoder.count_bytes(place.bytes, report);
         // Kept to the end of the loop: it holds the room that the bytes take.
         let arrived = match arrived {
             Ok(arrived) => arrived,
             Err(error) => {
-                lose_group(report, place.index, group, place.rows, &error);
+                decoder.lose(&place, place.rows.start, &error, report);
                 continue;
             }
         };
-        let stream = ParquetRecordBatchStreamBuilder::new_with_metadata(
-            arrived.reader.clone(),
-            open.metadata.clone(),
-        )
-        .with_projection(open.mask.clone())
-        .with_row_groups(vec![place.index])
-        .with_batch_size(BLOCK_ROWS)
-        .build();
-        let mut stream = match stream {
-            Ok(stream) => stream,
-            Err(error) => {
-                lose_group(report, place.index, group, place.rows, &error.to_string());
-                continue;
-            }
+        let group = (&place, &arrived);
+        let went = match &mut late {
+            Some(late) => late.read(&decoder, group, report, readers),
+            None => Went::Dense {
+                counted: place.rows.start,
+            },
         };
-        loop {
-            let batch = caught(|| {
-                let batch = reading.runtime.block_on(stream.next()).transpose();
-                batch.map_err(|error| error.to_string())
-            });
-            let block = batch.and_then(|batch| {
-                let Some(batch) = batch else { return Ok(None) };
-                let rows = batch.num_rows() as i64;
-                progress
-                    .rows
-                    .fetch_add(rows.unsigned_abs(), Ordering::Relaxed);
-                let block = block(plan, file, &batch, row, report).map_err(|e| e.to_string())?;
-                row += rows;
-                Ok(Some(block))
-            });
-            match block {
-                Ok(None) => break,
-                Ok(Some(block)) => {
-                    let is_wanted = block.times.is_empty() || sink(block, report);
-                    if !is_wanted || reading.stop.is_stopped() {
-                        return;
-                    }
-                }
-                Err(error) => {
-                    lose_group(report, place.index, group, row..place.rows.end, &error);
-                    break;
-                }
-            }
+        let goes_on = match went {
+            Went::Done => true,
+            Went::Enough => false,
+            Went::Dense { counted } => decoder.read_whole(group, counted, report, readers),
+        };
+        if !goes_on {
+            return;
+        }
+        if report.lost.is_none() && decoder.contradicts_itself(&place) {
+            let error = "its columns hold another number of rows than the footer says";
+            decoder.lose(&place, place.rows.start, error, report);
         }
     }
+}
+
+/// Those who read the rows of a file.
+pub struct Readers<'a> {
+    /// Asked first, with the columns of [`DecodePlan::early`], which rows of a block anybody may want; `None` is all that
+    /// there are.
+    pub wanted: &'a mut dyn FnMut(&Block) -> Option<RowSet>,
+    /// Takes rows block by block, and answers whether it wants more.
+    pub sink: &'a mut dyn FnMut(Block, &mut FileReport) -> bool,
 }
 
 /// What decoding needs besides the file.
@@ -125,7 +119,7 @@ pub struct Handles<'a> {
 }
 
 /// What the work gives. The decoders panic on some broken pages; that must cost the row group, not the file.
-fn caught<T>(work: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
+pub(super) fn caught<T>(work: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
     // What it worked on is given up with it.
     catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| Err(crashed(&panic)))
 }
@@ -138,7 +132,7 @@ pub(super) fn crashed(panic: &Box<dyn Any + Send>) -> String {
 }
 
 /// Notes that the rest of a row group could not be read: which rows these are, and where the group lies in the file.
-fn lose_group(
+pub(super) fn lose_group(
     report: &mut FileReport,
     index: usize,
     group: &RowGroupMetaData,
@@ -288,45 +282,68 @@ fn array_at(batch: &RecordBatch, path: &str) -> Option<ArrayRef> {
     Some(array)
 }
 
-/// Turns a decoded batch into a block: declared types, clock, identity, and only rows of the window.
-fn block(
+/// One column of a decoded batch: in its declared type, and as the file has it.
+pub(super) fn column(
+    plan: &DecodePlan,
+    batch: &RecordBatch,
+    slot: usize,
+    report: &mut FileReport,
+) -> datafusion::error::Result<(ArrayRef, Option<ArrayRef>)> {
+    let column = &plan.table.form.columns[plan.form_columns[slot]];
+    let (mut first, mut merged) = (None, None::<ArrayRef>);
+    for array in column.paths.iter().filter_map(|path| array_at(batch, path)) {
+        if plan.profile {
+            let present = array.len() - array.logical_null_count();
+            let kind = array.data_type();
+            report.saw_column(&column.name, || kind.to_string(), present as u64);
+        }
+        // Written out as text only where somebody asks for it: it is the clock of most files.
+        if matches!(array.data_type(), DataType::Timestamp(..))
+            && column.column_type == ColumnType::Text
+            && column.paths.len() == 1
+        {
+            return Ok((Arc::clone(&array), Some(array)));
+        }
+        let (values, conflicts) = convert(&array, column.column_type)?;
+        // A struct where a scalar should be, when another path has the scalar, is none.
+        let is_parent = array.data_type().is_nested() && column.paths.len() > 1;
+        if conflicts > 0 && !is_parent {
+            report.conflict(&column.name, conflicts);
+        }
+        (first, merged) = match merged {
+            None => (Some(array), Some(values)),
+            Some(before) => {
+                let both = zip(&is_not_null(&before)?, &before, &values)?;
+                // No one column of the file has these values.
+                (Some(Arc::clone(&both)), Some(both))
+            }
+        };
+    }
+    let null = || new_null_array(&column.column_type.arrow(), batch.num_rows());
+    Ok((merged.unwrap_or_else(null), first))
+}
+
+/// Turns a decoded batch into a block: declared types, clock, and only rows of the window.
+pub(super) fn block(
     plan: &DecodePlan,
     file: &DataFile,
     batch: &RecordBatch,
     first_row: i64,
+    slots: &[usize],
     report: &mut FileReport,
 ) -> datafusion::error::Result<Block> {
-    let form = &plan.table.form;
     let rows = batch.num_rows();
-    let mut raw = Vec::with_capacity(plan.form_columns.len());
+    let mut raw = vec![None; plan.form_columns.len()];
     let mut columns = Vec::with_capacity(plan.form_columns.len());
-    for column in &plan.form_columns {
-        let column = &form.columns[*column];
-        let (mut first, mut merged) = (None, None::<ArrayRef>);
-        for array in column.paths.iter().filter_map(|path| array_at(batch, path)) {
-            if plan.profile {
-                let present = array.len() - array.logical_null_count();
-                let kind = array.data_type();
-                report.saw_column(&column.name, || kind.to_string(), present as u64);
-            }
-            let (values, conflicts) = convert(&array, column.column_type)?;
-            // A struct where a scalar should be, when another path has the scalar, is none.
-            let is_parent = array.data_type().is_nested() && column.paths.len() > 1;
-            if conflicts > 0 && !is_parent {
-                report.conflict(&column.name, conflicts);
-            }
-            (first, merged) = match merged {
-                None => (Some(array), Some(values)),
-                Some(before) => {
-                    let both = zip(&is_not_null(&before)?, &before, &values)?;
-                    // No one column of the file has these values.
-                    (Some(Arc::clone(&both)), Some(both))
-                }
-            };
+    for (slot, index) in plan.form_columns.iter().enumerate() {
+        if slots.contains(&slot) {
+            let (values, found) = column(plan, batch, slot, report)?;
+            columns.push(values);
+            raw[slot] = found;
+        } else {
+            let column_type = plan.table.form.columns[*index].column_type;
+            columns.push(new_null_array(&column_type.arrow(), rows));
         }
-        let null = || new_null_array(&column.column_type.arrow(), rows);
-        columns.push(merged.unwrap_or_else(null));
-        raw.push(first);
     }
     let times = event_times(plan, &raw, &columns, rows)?;
     let mut keep = Vec::with_capacity(rows);
@@ -335,7 +352,7 @@ fn block(
         if let Some(micros) = time {
             report.rows += 1;
             report.saw(*micros);
-            report.in_window += u64::from(plan.focuses(*micros));
+            report.inside(plan.focus_of(*micros));
             keep.push(plan.wants(*micros));
             continue;
         }
@@ -352,76 +369,19 @@ fn block(
             base64: None,
         });
     }
-    let kept: Vec<usize> = (0..rows).filter(|row| keep[*row]).collect();
+    let is_all = keep.iter().all(|kept| *kept);
     let block = Block {
-        ids: kept
-            .iter()
-            .map(|row| {
-                record_identity(
-                    plan,
-                    file,
-                    &columns,
-                    *row,
-                    times[*row].unwrap_or_default(),
-                    first_row,
-                )
-            })
-            .collect(),
+        // A Parquet row has no bytes of its own.
+        ids: None,
         columns,
         times: times.iter().map(|time| time.unwrap_or_default()).collect(),
         rows: (0..rows as i64).map(|row| first_row + row + 1).collect(),
     };
-    if kept.len() == rows {
+    if is_all {
         Ok(block)
     } else {
         filter_block(block, &BooleanArray::from(keep))
     }
-}
-
-fn record_identity(
-    plan: &DecodePlan,
-    file: &DataFile,
-    columns: &[ArrayRef],
-    row: usize,
-    micros: i64,
-    first_row: i64,
-) -> u128 {
-    let text = |column: usize| {
-        let array = columns[plan.slot_of(column)].as_string_view_opt()?;
-        array.is_valid(row).then(|| array.value(row))
-    };
-    let by_number = plan.table.form.identity.and_then(|found| {
-        let record = &columns[plan.slot_of(found.record)];
-        let record = match record.as_primitive_opt::<Int64Type>() {
-            Some(record) => Record::Number(record.is_valid(row).then(|| record.value(row))?),
-            None => Record::of(text(found.record)?),
-        };
-        // An OCSF class is a number.
-        let number = |column: usize| {
-            let array = columns[plan.slot_of(column)].as_primitive_opt::<Int64Type>()?;
-            array.is_valid(row).then(|| array.value(row).to_string())
-        };
-        let channel = found.channel.and_then(|channel| {
-            let text = text(channel).map(str::to_owned);
-            text.or_else(|| number(channel))
-        });
-        identity(
-            text(found.host)?,
-            &channel.unwrap_or_default(),
-            record,
-            micros,
-        )
-    });
-    // A Parquet row has no bytes of its own: without a record number its place is its identity.
-    by_number.unwrap_or_else(|| {
-        let place = format!(
-            "{}\0{}\0{}",
-            plan.table.name,
-            file.object.path,
-            first_row + row as i64 + 1
-        );
-        content_identity(place.as_bytes())
-    })
 }
 
 fn event_times(

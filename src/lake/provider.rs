@@ -45,16 +45,7 @@ impl TableProvider for WindowedTable {
         &self,
         filters: &[&Expr],
     ) -> Result<Vec<TableProviderFilterPushDown>> {
-        Ok(filters
-            .iter()
-            .map(|filter| {
-                if filter.is_volatile() || has_subquery(filter) {
-                    TableProviderFilterPushDown::Unsupported
-                } else {
-                    TableProviderFilterPushDown::Exact
-                }
-            })
-            .collect())
+        Ok(filters.iter().map(|filter| pushdown(filter)).collect())
     }
 
     async fn scan(
@@ -88,6 +79,15 @@ impl TableProvider for WindowedTable {
             Arc::clone(&self.report),
             Arc::clone(&self.progress),
         )))
+    }
+}
+
+/// Exact for all that one row decides.
+pub fn pushdown(filter: &Expr) -> TableProviderFilterPushDown {
+    if filter.is_volatile() || has_subquery(filter) {
+        TableProviderFilterPushDown::Unsupported
+    } else {
+        TableProviderFilterPushDown::Exact
     }
 }
 

@@ -19,7 +19,7 @@ use super::lines::Lines;
 use super::object_reader::ObjectReader;
 use super::table::Table;
 use crate::error::{Error, Result};
-use crate::store::{Object, Reading, Stopper};
+use crate::store::{Earlier, Object, Reading, Stopper};
 
 /// The events of some rows of a file (1-based), as JSON text by row. A row that is not there is left out.
 ///
@@ -50,7 +50,9 @@ async fn lines(
         budget: Arc::clone(&table.read_ahead),
         stop: stopper.stop(),
     };
-    let reader = table.location.open_object(object, &reading).await?;
+    let once = Earlier::default();
+    let opened = table.location.open_object(object, &reading, &once);
+    let reader = opened.await?;
     let by_name = Compression::of(&object.path);
     let compression = table.compression;
     let rows = rows.clone();

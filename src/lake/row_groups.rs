@@ -6,9 +6,10 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::ops::Range;
 use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
 
 use chrono_tz::Tz;
-use datafusion::parquet::arrow::ProjectionMask;
+use datafusion::arrow::datatypes::{DataType, Schema};
 use datafusion::parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
 use datafusion::parquet::errors::ParquetError;
 use datafusion::parquet::file::metadata::RowGroupMetaData;
@@ -16,6 +17,7 @@ use datafusion::parquet::file::statistics::Statistics;
 use futures::FutureExt;
 
 use super::decoded::DecodePlan;
+use super::late::Late;
 use super::object_reader::{ObjectReader, Part};
 use super::parquet::{crashed, leaves, nested_leaves};
 use super::table::DataFile;
@@ -30,17 +32,30 @@ const DAY: i64 = 86_400_000_000;
 
 /// A file whose footer was read.
 pub struct OpenFile {
-    /// What the footer says.
-    pub metadata: ArrowReaderMetadata,
-    /// The leaves that are decoded.
-    pub mask: ProjectionMask,
+    pub(super) footer: Footer,
     /// Wanted columns that the file does not have at all.
     pub absent: Vec<String>,
     /// Row groups whose statistics say that the window is elsewhere.
     pub pruned: u64,
     /// From when to when the statistics of the row groups say that events are, in microseconds; of those that say it.
     pub told: Option<(i64, i64)>,
-    groups: VecDeque<Group>,
+    pub(super) late: Option<Late>,
+    pub(super) groups: Groups,
+}
+
+/// What a footer says, as far as it is wanted.
+pub(super) struct Footer {
+    pub(super) metadata: ArrowReaderMetadata,
+    /// By slot, the leaves that hold a column.
+    pub(super) leaves: Vec<Vec<usize>>,
+    pub(super) nested: Vec<Vec<usize>>,
+    /// The leaves that come before they are asked for.
+    pub(super) ahead: BTreeSet<usize>,
+}
+
+/// The row groups that are to be decoded, on their way.
+pub(super) struct Groups {
+    places: VecDeque<Group>,
     reader: ObjectReader,
     ahead: Ahead<Vec<Part>>,
 }
@@ -52,13 +67,13 @@ pub struct Group {
     pub index: usize,
     /// Its rows in the file, from 0.
     pub rows: Range<i64>,
-    /// Stored bytes of the wanted columns.
+    /// Stored bytes of what comes before it is asked for.
     pub bytes: u64,
 }
 
-/// A reader that has what a row group needs.
+/// A reader that has what comes of a row group before it is asked for.
 pub struct Arrived {
-    /// For the decoder.
+    /// For the decoder; it fetches the rest.
     pub reader: ObjectReader,
     /// The room its bytes take, until it is decoded.
     _bytes: Fetched<Vec<Part>>,
@@ -84,30 +99,36 @@ impl OpenFile {
         reading: &Reading,
     ) -> Result<Self, String> {
         let mut reader = ObjectReader::new(&plan.table.location, &file.object);
-        let fetched = reader.fetch_end().await;
-        fetched.map_err(|error| ParquetError::External(Box::new(error)).to_string())?;
-        let metadata = ArrowReaderMetadata::load_async(&mut reader, ArrowReaderOptions::default());
-        let metadata = metadata.await.map_err(|error| error.to_string())?;
-        let leaves = leaves(plan, &metadata);
-        let nested = nested_leaves(plan, &metadata, &leaves);
-        let absent = plan.form_columns.iter().zip(leaves.iter().zip(&nested));
+        let metadata = match load_footer(&mut reader).await {
+            // What did not come was asked for often enough.
+            Err(error @ ParquetError::External(_)) => Err(error),
+            // As row groups: once more before it is called broken.
+            Err(_) if reader.is_remote() => load_footer(&mut reader).await,
+            loaded => loaded,
+        };
+        let metadata = metadata.map_err(|error| error.to_string())?;
+        let mut footer = Footer::new(plan, metadata);
+        let absent = plan
+            .form_columns
+            .iter()
+            .zip(footer.leaves.iter().zip(&footer.nested));
         let absent = absent
             .filter(|(_, (exact, below))| exact.is_empty() && below.is_empty())
             .map(|(column, _)| plan.table.form.columns[*column].name.clone())
             .collect();
-        let wanted: BTreeSet<usize> = leaves
-            .iter()
-            .flatten()
-            .chain(nested.iter().flatten())
-            .copied()
-            .collect();
-        let mask = ProjectionMask::leaves(metadata.parquet_schema(), wanted.iter().copied());
+        let late = Late::of(plan, &footer);
+        // A round trip costs more than bytes that nobody may want; reading them from a disk is all they cost.
+        let is_local = plan.table.location.folder().is_some();
+        footer.ahead = match &late {
+            Some(late) if is_local => late.first().clone(),
+            _ => footer.leaves_of(0..plan.form_columns.len()),
+        };
         let (mut groups, mut jobs) = (VecDeque::new(), Vec::new());
         let (mut pruned, mut told, mut first_row) = (0, None, 0_i64);
-        for (index, group) in metadata.metadata().row_groups().iter().enumerate() {
+        for (index, group) in footer.metadata.metadata().row_groups().iter().enumerate() {
             let rows = first_row..first_row + group.num_rows();
             first_row = rows.end;
-            if let Some((oldest, newest)) = told_range(plan, group, &leaves) {
+            if let Some((oldest, newest)) = told_range(plan, group, &footer.leaves) {
                 let (first, last) = told.unwrap_or((oldest, newest));
                 told = Some((oldest.min(first), newest.max(last)));
                 if is_outside(plan.window, oldest, newest) {
@@ -116,13 +137,13 @@ impl OpenFile {
                 }
             }
             let size_of = |leaf: &usize| group.column(*leaf).compressed_size();
-            let bytes: i64 = wanted.iter().map(size_of).sum();
+            let bytes: i64 = footer.ahead.iter().map(size_of).sum();
             groups.push_back(Group {
                 index,
                 rows,
                 bytes: bytes.unsigned_abs(),
             });
-            let places = places(group, &wanted, file.object.size);
+            let places = places(group, &footer.ahead, file.object.size);
             let missing = reader.missing(places.unwrap_or_default());
             let bytes = missing.iter().map(|range| range.end - range.start).sum();
             jobs.push((bytes, missing));
@@ -138,21 +159,72 @@ impl OpenFile {
             },
         );
         Ok(Self {
-            metadata,
-            mask,
+            footer,
             absent,
             pruned,
             told,
-            groups,
-            reader,
-            ahead,
+            late,
+            groups: Groups {
+                places: groups,
+                reader,
+                ahead,
+            },
         })
     }
+}
 
+impl Footer {
+    fn new(plan: &DecodePlan, metadata: ArrowReaderMetadata) -> Self {
+        // A report of types wants those that the file has.
+        let metadata = if plan.profile {
+            metadata
+        } else {
+            with_views(metadata)
+        };
+        let leaves = leaves(plan, &metadata);
+        Self {
+            nested: nested_leaves(plan, &metadata, &leaves),
+            ahead: BTreeSet::new(),
+            leaves,
+            metadata,
+        }
+    }
+
+    /// The leaves that hold some slots.
+    pub(super) fn leaves_of(&self, slots: impl IntoIterator<Item = usize>) -> BTreeSet<usize> {
+        let slots = slots.into_iter();
+        slots
+            .flat_map(|slot| self.leaves[slot].iter().chain(&self.nested[slot]))
+            .copied()
+            .collect()
+    }
+}
+
+/// Texts as views: those of a dictionary page are decoded without copying any, and known again by their views.
+fn with_views(metadata: ArrowReaderMetadata) -> ArrowReaderMetadata {
+    let schema = metadata.schema();
+    let fields: Vec<_> = schema
+        .fields()
+        .iter()
+        .map(|field| match field.data_type() {
+            DataType::Utf8 | DataType::LargeUtf8 => {
+                let field = field.as_ref().clone();
+                Arc::new(field.with_data_type(DataType::Utf8View))
+            }
+            _ => Arc::clone(field),
+        })
+        .collect();
+    let schema = Arc::new(Schema::new_with_metadata(fields, schema.metadata().clone()));
+    let options = ArrowReaderOptions::new().with_schema(schema);
+    let found = ArrowReaderMetadata::try_new(Arc::clone(metadata.metadata()), options);
+    found.unwrap_or(metadata)
+}
+
+impl Groups {
     /// The next row group to decode, and its bytes or, in words, why they did not come. Waits for them; not to be called on
     /// the async runtime.
-    pub fn next_group(&mut self) -> Option<(Group, Result<Arrived, String>)> {
-        let group = self.groups.pop_front()?;
+    pub(super) fn next_group(&mut self) -> Option<(Group, Result<Arrived, String>)> {
+        let group = self.places.pop_front()?;
         let arrived = match futures::executor::block_on(self.ahead.next()) {
             Some(Ok(bytes)) => Ok(Arrived {
                 reader: self.reader.with(bytes.value.clone()),
@@ -163,6 +235,13 @@ impl OpenFile {
         };
         Some((group, arrived))
     }
+}
+
+/// Fetches and reads the footer.
+async fn load_footer(reader: &mut ObjectReader) -> Result<ArrowReaderMetadata, ParquetError> {
+    let fetched = reader.fetch_end().await;
+    fetched.map_err(|error| ParquetError::External(Box::new(error)))?;
+    ArrowReaderMetadata::load_async(reader, ArrowReaderOptions::default()).await
 }
 
 /// Where the wanted columns of a row group lie; `None` where the footer says what cannot be, which the decoder will tell.

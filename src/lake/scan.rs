@@ -3,9 +3,10 @@
 //! Files are decoded in parallel and handed on in order of their paths, so that results do not depend on timing and the
 //! first copy of a record is always the same one. A broken file costs itself only.
 
+use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::io::{self, Read};
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError};
 
 use datafusion::common::runtime::SpawnedTask;
@@ -15,14 +16,16 @@ use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
 use super::config::Format;
-use super::consumer::{CompiledConsumer, Survivors};
+use super::consumer::{BlockColumns, Consumers, Survivors};
 use super::decoded::{Block, DecodePlan};
 use super::file_report::{FileReport, Progress, SharedReport};
-use super::parquet::Handles;
+use super::held::Outlet;
+use super::index::{IndexMemory, RowSet};
+use super::parquet::{Handles, Readers};
 use super::row_groups::OpenFile;
 use super::table::{DataFile, Listing};
 use super::{ndjson, parquet};
-use crate::store::{Reading, Stop, Stopper};
+use crate::store::{Earlier, Reading, Stop, Stopper};
 
 /// Files of a bucket that are on their way before they are decoded: at 20 ms a request, 1,600 small files a second.
 const FILES_AHEAD: usize = 32;
@@ -42,7 +45,7 @@ pub struct Pass {
     /// What to decode.
     pub plan: DecodePlan,
     /// For whom.
-    pub consumers: Vec<CompiledConsumer>,
+    pub consumers: Consumers,
     /// Which files.
     pub listing: Arc<Listing>,
     /// Files decoded at a time.
@@ -68,7 +71,7 @@ struct State {
     /// The file that is decoded next.
     next: usize,
     /// That file and those behind it, on their way.
-    opening: VecDeque<SpawnedTask<Open>>,
+    opening: VecDeque<(SpawnedTask<Open>, Earlier)>,
     reading: Reading,
     running: VecDeque<Running>,
     /// Dropped with the stream, and with it all readers end.
@@ -145,15 +148,23 @@ impl State {
         while self.opening.len() < ahead && self.next + self.opening.len() < files {
             let index = self.next + self.opening.len();
             let (pass, reading) = (Arc::clone(&self.pass), self.reading.clone());
-            let open = SpawnedTask::spawn(async move { open(&pass, index, &reading).await });
-            self.opening.push_back(open);
+            let earlier = Earlier::default();
+            let known = earlier.clone();
+            let open =
+                SpawnedTask::spawn(async move { open(&pass, index, &reading, &known).await });
+            self.opening.push_back((open, earlier));
         }
-        let Some(open) = self.opening.pop_front() else {
+        let Some((open, earlier)) = self.opening.pop_front() else {
             return;
         };
         let (sender, rows) = mpsc::channel(16);
-        let stop = self.reading.stop.clone();
-        let task = start(Arc::clone(&self.pass), self.next, open, stop, slot, sender);
+        let decoding = Decoding {
+            pass: Arc::clone(&self.pass),
+            index: self.next,
+            reading: self.reading.clone(),
+            earlier,
+        };
+        let task = start(decoding, open, slot, sender);
         self.running.push_back(Running { rows, task });
         self.next += 1;
     }
@@ -174,8 +185,9 @@ impl State {
     }
 }
 
-/// Opens a file: a local one at once, one of a bucket with its first bytes on the way.
-async fn open(pass: &Pass, index: usize, reading: &Reading) -> Open {
+/// Opens a file: a local one at once, one of a bucket with its first bytes on the way. `earlier` is what it said when it was
+/// read before.
+async fn open(pass: &Pass, index: usize, reading: &Reading, earlier: &Earlier) -> Open {
     let file = &pass.listing.files[index];
     match pass.plan.table.format {
         Format::Parquet => match OpenFile::open(&pass.plan, file, reading).await {
@@ -185,7 +197,7 @@ async fn open(pass: &Pass, index: usize, reading: &Reading) -> Open {
         // Tables of events are never CSV; `Lake::open` says so.
         Format::Ndjson | Format::Csv => {
             let location = &pass.plan.table.location;
-            match location.open_object(&file.object, reading).await {
+            match location.open_object(&file.object, reading, earlier).await {
                 Ok(reader) => Open::Lines(reader),
                 Err(error) => Open::Lost(error.message().to_owned()),
             }
@@ -193,10 +205,12 @@ async fn open(pass: &Pass, index: usize, reading: &Reading) -> Open {
     }
 }
 
-/// Ends a file in its middle when nobody wants its rows any more, even where none of them is in the window.
+/// Ends a file in its middle when nobody wants its rows any more, even where none of them is in the window; and knows
+/// whether the bytes came, whatever they say.
 struct Stoppable<R> {
     reader: R,
     stop: Stop,
+    broke_off: Arc<AtomicBool>,
 }
 
 impl<R: Read> Read for Stoppable<R> {
@@ -204,103 +218,152 @@ impl<R: Read> Read for Stoppable<R> {
         if self.stop.is_stopped() {
             return Err(io::Error::other("nobody waits for it any more"));
         }
-        self.reader.read(buffer)
+        let read = self.reader.read(buffer);
+        let is_broken = |error: &io::Error| error.kind() != io::ErrorKind::InvalidData;
+        if read.as_ref().is_err_and(is_broken) {
+            self.broke_off.store(true, Ordering::Relaxed);
+        }
+        read
     }
+}
+
+/// One file that is decoded.
+struct Decoding {
+    pass: Arc<Pass>,
+    index: usize,
+    reading: Reading,
+    earlier: Earlier,
 }
 
 /// Decodes one file on a thread of its own; the slot is free again when it is read.
 fn start(
-    pass: Arc<Pass>,
-    index: usize,
+    decoding: Decoding,
     open: SpawnedTask<Open>,
-    stop: Stop,
     slot: OwnedSemaphorePermit,
     sender: mpsc::Sender<Delivery>,
 ) -> SpawnedTask<FileReport> {
     SpawnedTask::spawn(async move {
-        let file = pass.listing.files[index].clone();
-        let mut report = FileReport::new(&file);
+        let report = FileReport::new(&decoding.pass.listing.files[decoding.index]);
         let _slot = slot;
         let open = match open.join().await {
-            Ok(Open::Lost(reason)) => {
-                report.lost = Some(reason);
-                return report;
-            }
             Ok(open) => open,
-            Err(error) => {
-                report.lost = Some(format!("the reader crashed: {error}"));
-                return report;
-            }
+            Err(error) => Open::Lost(format!("the reader crashed: {error}")),
         };
         let runtime = Handle::current();
-        let lost = report.clone();
-        let done = SpawnedTask::spawn_blocking(move || {
-            let mut failed = vec![false; pass.consumers.len()];
-            let mut sink = |block: Block, report: &mut FileReport| {
-                deliver(&pass, &file, &block, &mut failed, report, &sender)
-            };
-            let (plan, progress) = (&pass.plan, &pass.progress);
-            match open {
-                Open::Lost(reason) => report.lost = Some(reason),
-                Open::Lines(reader) => {
-                    report.bytes = file.object.size;
-                    let reader = Box::new(Stoppable { reader, stop });
-                    ndjson::read(plan, &file, reader, progress, &mut report, &mut sink);
-                }
-                Open::Parquet(open) => {
-                    let handles = Handles {
-                        runtime: &runtime,
-                        progress,
-                        stop: &stop,
-                    };
-                    parquet::read(plan, &file, *open, &handles, &mut report, &mut sink);
-                }
-            }
-            report
-        })
-        .join()
-        .await;
-        done.unwrap_or_else(|error| FileReport {
+        let done = SpawnedTask::spawn_blocking(move || decoding.decode(open, &runtime, sender));
+        done.join().await.unwrap_or_else(|error| FileReport {
             lost: Some(format!("the reader crashed: {error}")),
-            ..lost
+            ..report
         })
     })
 }
 
-/// Gives a block to every consumer; false when nobody listens any more.
-fn deliver(
-    pass: &Pass,
-    file: &DataFile,
-    block: &Block,
-    failed: &mut [bool],
-    report: &mut FileReport,
-    sender: &mpsc::Sender<Delivery>,
-) -> bool {
-    if sender.is_closed() {
-        return false;
+impl Decoding {
+    /// Reads the file. One of a bucket whose bytes came and make no sense is read once more: a bit may have flipped on the
+    /// way. Row groups of Parquet are read again one by one.
+    fn decode(&self, opened: Open, runtime: &Handle, sender: mpsc::Sender<Delivery>) -> FileReport {
+        let pass = &self.pass;
+        let is_remote = pass.plan.table.location.folder().is_none();
+        let mut outlet = Outlet::new(sender, is_remote && matches!(opened, Open::Lines(_)));
+        let (mut report, came) = self.decode_once(opened, runtime, &mut outlet);
+        let is_spoilt = report.lost.is_some() && came && !self.reading.stop.is_stopped();
+        if is_spoilt && outlet.take_back() {
+            let again = open(pass, self.index, &self.reading, &self.earlier);
+            let again = runtime.block_on(again);
+            (report, _) = self.decode_once(again, runtime, &mut outlet);
+        }
+        outlet.flush();
+        report
     }
-    let batch = match pass.plan.assemble(file, block) {
-        Ok(batch) => batch,
-        Err(error) => {
-            report.lose(error.to_string());
-            return false;
-        }
-    };
-    for (consumer, compiled) in pass.consumers.iter().enumerate() {
-        if failed[consumer] {
-            continue;
-        }
-        let rows = match compiled.apply(&batch, block) {
-            Ok(None) => continue,
-            Ok(Some(survivors)) => Ok(survivors),
-            Err(error) => {
-                failed[consumer] = true;
-                Err(error)
-            }
+
+    /// What the file gave, and whether all that was asked for came.
+    fn decode_once(&self, open: Open, runtime: &Handle, outlet: &mut Outlet) -> (FileReport, bool) {
+        let (pass, stop) = (&self.pass, &self.reading.stop);
+        let file = &pass.listing.files[self.index];
+        let mut report = FileReport::new(file);
+        let taker = Taker {
+            failed: RefCell::new(vec![false; pass.consumers.len()]),
+            memory: RefCell::new(pass.consumers.memory()),
+            pass,
+            file,
+            outlet: RefCell::new(outlet),
         };
-        if sender.blocking_send(Delivery { consumer, rows }).is_err() {
+        let mut sink = |block: Block, report: &mut FileReport| taker.take(&block, report);
+        let mut wanted = |block: &Block| taker.wanted(block);
+        let (plan, progress) = (&pass.plan, &pass.progress);
+        let broke_off = Arc::new(AtomicBool::new(false));
+        match open {
+            Open::Lost(reason) => {
+                report.lost = Some(reason);
+                return (report, false);
+            }
+            Open::Lines(reader) => {
+                report.bytes = file.object.size;
+                let reader = Box::new(Stoppable {
+                    reader,
+                    stop: stop.clone(),
+                    broke_off: Arc::clone(&broke_off),
+                });
+                ndjson::read(plan, file, reader, progress, &mut report, &mut sink);
+            }
+            Open::Parquet(open) => {
+                let handles = Handles {
+                    runtime,
+                    progress,
+                    stop,
+                };
+                let mut readers = Readers {
+                    wanted: &mut wanted,
+                    sink: &mut sink,
+                };
+                parquet::read(plan, file, *open, &handles, &mut report, &mut readers);
+            }
+        }
+        pass.consumers.give_back(taker.memory.into_inner());
+        (report, !broke_off.load(Ordering::Relaxed))
+    }
+}
+
+/// Takes the blocks of one file for all consumers.
+struct Taker<'a> {
+    pass: &'a Pass,
+    file: &'a DataFile,
+    failed: RefCell<Vec<bool>>,
+    memory: RefCell<IndexMemory>,
+    outlet: RefCell<&'a mut Outlet>,
+}
+
+impl Taker<'_> {
+    /// The rows of a block that anybody may want; `None` when that cannot be told.
+    fn wanted(&self, block: &Block) -> Option<RowSet> {
+        let columns = BlockColumns::new(&self.pass.plan, self.file, block);
+        let consumers = &self.pass.consumers;
+        let wanted = consumers.wanted(
+            &columns,
+            &mut self.memory.borrow_mut(),
+            &self.failed.borrow(),
+        );
+        wanted.ok()
+    }
+
+    /// Gives a block to every consumer; false when nobody listens any more.
+    fn take(&self, block: &Block, report: &mut FileReport) -> bool {
+        if self.outlet.borrow().is_closed() {
             return false;
         }
+        let columns = BlockColumns::new(&self.pass.plan, self.file, block);
+        let given = self.pass.consumers.apply(
+            &columns,
+            &mut self.memory.borrow_mut(),
+            &mut self.failed.borrow_mut(),
+            |consumer, rows| {
+                let mut outlet = self.outlet.borrow_mut();
+                outlet.send(Delivery { consumer, rows })
+            },
+        );
+        given.unwrap_or_else(|error| {
+            report.lose(error.to_string());
+            false
+        })
     }
-    true
 }

@@ -13,7 +13,7 @@ use super::config::{Compression, Format, TableConfig};
 use super::layout::Layout;
 use super::listing::Listed;
 use super::{Form, LakeFile as LakeConfigFile, RawField};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::store::{Budget, Location, Object};
 use crate::time::{Window, parse_duration};
 
@@ -155,6 +155,17 @@ impl Table {
             raw: BTreeSet::new(),
             listed: Arc::default(),
         })
+    }
+
+    /// The same table over some of its objects, which are held in memory where it is in a bucket; with those that could not
+    /// be read.
+    pub async fn hold(&self, objects: &[Object]) -> (Self, Vec<(String, Error)>) {
+        let (location, lost) = self.location.hold(objects).await;
+        let held = Self {
+            location,
+            ..self.clone()
+        };
+        (held, lost)
     }
 
     /// The same files read with another form, whose last columns are texts of records.

@@ -9,6 +9,7 @@ use std::io::{self, Write};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::ser::{Formatter, PrettyFormatter};
+use sha2::{Digest, Sha256};
 
 use crate::error::{Error, Result};
 use crate::store::Object;
@@ -74,6 +75,9 @@ pub struct TableRecord {
     pub type_conflicts: BTreeMap<String, u64>,
     /// The newest event.
     pub newest_event: Option<DateTime<Utc>>,
+    /// How long after its end a tile of the table is taken for complete, in seconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub settle_seconds: Option<i64>,
 }
 
 impl Ledger {
@@ -151,6 +155,48 @@ impl Ledger {
         self.count_matched();
     }
 
+    /// The record as a run will publish it, with these files: what an earlier run left of other hunts and tables is in it.
+    #[must_use]
+    pub fn as_published(
+        &self,
+        files: &BTreeMap<String, Vec<u8>>,
+        earlier: Option<&Self>,
+        is_part: bool,
+    ) -> Self {
+        let mut whole = self.clone();
+        for (path, bytes) in files {
+            let record = OutputRecord::of(bytes);
+            whole.outputs.insert(path.clone(), record);
+        }
+        let Some(earlier) = earlier else {
+            return whole;
+        };
+        let stays = |path: &str| {
+            let mut parts = path.split('/');
+            let of = |part: &str, key: &str| part.strip_prefix(key).map(str::to_owned);
+            let own = parts.find_map(|part| {
+                let hunt = of(part, "hunt=").map(|hunt| match self.hunts.get(&hunt) {
+                    Some(record) => record.state == State::Failed,
+                    None => is_part,
+                });
+                let table =
+                    of(part, "table=").map(|table| is_part && !self.tables.contains_key(&table));
+                hunt.or(table)
+            });
+            own.unwrap_or(false)
+        };
+        for (path, record) in earlier.outputs.iter().filter(|(path, _)| stays(path)) {
+            whole
+                .outputs
+                .entry(path.clone())
+                .or_insert_with(|| record.clone());
+        }
+        if is_part {
+            whole.merge(earlier.clone());
+        }
+        whole
+    }
+
     /// Sets the rows that filters let through, over the hunts that the record has.
     pub fn count_matched(&mut self) {
         for (name, table) in &mut self.tables {
@@ -194,6 +240,7 @@ impl TableRecord {
             *own = (*own).max(count);
         }
         self.newest_event = self.newest_event.max(earlier.newest_event);
+        self.settle_seconds = self.settle_seconds.or(earlier.settle_seconds);
     }
 }
 
@@ -307,6 +354,9 @@ pub struct HuntRecord {
     /// Where what it reads begins, when that is before the tile.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub reads_from: Option<DateTime<Utc>>,
+    /// What it saw of what runs left behind, where it is a hunt of stage two.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub results: Option<ResultsRead>,
     /// Records of each table that its filters let through.
     #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
     pub matched: BTreeMap<String, u64>,
@@ -330,6 +380,15 @@ pub struct HuntRecord {
     pub attempts: u64,
 }
 
+/// What a hunt of stage two saw.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ResultsRead {
+    /// The relations of results that it reads.
+    pub relations: Vec<String>,
+    /// SHA-256 over what the ledgers of the tiles it looks at say of those, hex.
+    pub digest: String,
+}
+
 impl HuntRecord {
     /// The record of a hunt that gave nothing.
     pub fn new(logic_hash: String, state: State, reason: Option<String>) -> Self {
@@ -340,6 +399,7 @@ impl HuntRecord {
             tables: Vec::new(),
             lookups: Vec::new(),
             reads_from: None,
+            results: None,
             matched: BTreeMap::new(),
             rows: 0,
             timeless: 0,
@@ -373,6 +433,16 @@ pub struct OutputRecord {
     pub sha256: String,
     /// Bytes.
     pub size: u64,
+}
+
+impl OutputRecord {
+    /// The record of a file with these bytes.
+    pub fn of(bytes: &[u8]) -> Self {
+        Self {
+            sha256: crate::hex(&Sha256::digest(bytes)),
+            size: bytes.len() as u64,
+        }
+    }
 }
 
 /// [`PrettyFormatter`] down to a depth, compact below it.

@@ -9,7 +9,6 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bytes::Bytes;
-use sha2::{Digest, Sha256};
 
 use super::lease::{Dropped, Lease, nonce};
 use super::ledger::{Ledger, OutputRecord};
@@ -108,6 +107,22 @@ impl Output {
             location: Location::open(&address, credentials)?,
             dropped: Dropped::default(),
         })
+    }
+
+    /// Opens an output as it is, to be looked at before anything ran: nothing is made, and a folder that is not there yet
+    /// is empty.
+    ///
+    /// # Errors
+    /// Those of [`Self::open_for_reading`], but for a folder that is not there.
+    pub fn as_it_is(root: &Path, credentials: Option<&Credentials>) -> Result<Self> {
+        match Address::parse(&root.to_string_lossy(), "output")? {
+            Address::Local(folder) if !folder.exists() => Ok(Self {
+                location: Location::empty(&folder),
+                root: folder,
+                dropped: Dropped::default(),
+            }),
+            _ => Self::open_for_reading(root, credentials),
+        }
     }
 
     /// Finds out whether a bucket can be written and heeds conditions: without them two runs could write one tile.
@@ -232,11 +247,7 @@ impl Output {
             if self.put_locked(lock, path, bytes).await? == Put::Conflict {
                 return Err(taken());
             }
-            let record = OutputRecord {
-                sha256: crate::hex(&Sha256::digest(bytes)),
-                size: bytes.len() as u64,
-            };
-            ledger.outputs.insert(path.clone(), record);
+            ledger.outputs.insert(path.clone(), OutputRecord::of(bytes));
         }
         for path in stale.iter().filter(|path| !files.contains_key(*path)) {
             self.location.delete(path).await?;
@@ -395,7 +406,7 @@ impl Output {
                 .or(name.strip_suffix(".ndjson"));
             stem == Some(own.as_str())
         });
-        Ok(objects.map(|object| (object.path, object.e_tag.map(Version::Tagged))))
+        Ok(objects.map(|object| (object.path, object.e_tag.map(Version::listed))))
     }
 }
 
@@ -426,6 +437,7 @@ pub fn summary_path(job: &str, tile: Window, suffix: &str) -> String {
     format!("summary/{job}/{}.{suffix}", tile.file_stem())
 }
 
-fn ledger_path(job: &str, tile: Window) -> String {
+/// `ledger/<job>/<start>_<end>.json`
+pub fn ledger_path(job: &str, tile: Window) -> String {
     format!("ledger/{job}/{}.json", tile.file_stem())
 }

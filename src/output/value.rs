@@ -14,7 +14,7 @@ use serde_json::{Map, Value};
 /// A cell as JSON: numbers, booleans and texts as such, times as RFC 3339 with Z, lists and structs nested, NULL as
 /// null. A number that JSON cannot hold exactly (beyond 64 bits, NaN) becomes its text.
 pub fn json(array: &dyn Array, row: usize) -> Value {
-    if array.is_null(row) {
+    if is_null(array, row) {
         return Value::Null;
     }
     match array.data_type() {
@@ -60,6 +60,11 @@ pub fn json(array: &dyn Array, row: usize) -> Value {
         }
         _ => shown(array, row).into(),
     }
+}
+
+/// Whether a cell is NULL; those of a column that has no type are, though Arrow keeps no count of them.
+pub fn is_null(array: &dyn Array, row: usize) -> bool {
+    array.is_null(row) || *array.data_type() == DataType::Null
 }
 
 fn list(items: &dyn Array) -> Value {

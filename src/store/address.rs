@@ -1,10 +1,55 @@
-//! What a location is called: a local path, `file://...` or `s3://bucket/prefix`.
+//! What a location is called: a local path, `file://...`, `s3://bucket/prefix`, `az://container/prefix`,
+//! `abfss://container@account.dfs.core.windows.net/prefix` or `gs://bucket/prefix`.
 //!
 //! Reads text, opens nothing.
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
+
+/// Who keeps a bucket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Provider {
+    /// Amazon, or a store that speaks S3.
+    S3,
+    /// Azure Blob Storage.
+    Azure,
+    /// Google Cloud Storage.
+    Google,
+}
+
+impl Provider {
+    /// How its addresses begin.
+    pub fn scheme(self) -> &'static str {
+        match self {
+            Self::S3 => "s3",
+            Self::Azure => "az",
+            Self::Google => "gs",
+        }
+    }
+}
+
+/// A bucket, or an Azure container, and who keeps it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BucketName {
+    /// Who keeps it.
+    pub provider: Provider,
+    /// The bucket or container.
+    pub name: String,
+    /// The host of an Azure account, where the address says it: `account.dfs.core.windows.net`, or the account alone.
+    pub host: Option<String>,
+}
+
+/// As the user can write it.
+impl fmt::Display for BucketName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.host {
+            Some(host) => write!(f, "abfss://{}@{host}", self.name),
+            None => write!(f, "{}://{}", self.provider.scheme(), self.name),
+        }
+    }
+}
 
 /// Where a location is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,7 +59,7 @@ pub enum Address {
     /// A prefix of a bucket.
     Bucket {
         /// The bucket.
-        bucket: String,
+        bucket: BucketName,
         /// What the keys begin with, without `/` at either end; empty for the whole bucket.
         prefix: String,
     },
@@ -26,7 +71,7 @@ impl Address {
     /// ```
     /// use lakehunt::store::Address;
     /// let Address::Bucket { bucket, prefix } = Address::parse("s3://lake/sysmon/", "location").unwrap() else { panic!() };
-    /// assert_eq!((bucket.as_str(), prefix.as_str()), ("lake", "sysmon"));
+    /// assert_eq!((bucket.to_string().as_str(), prefix.as_str()), ("s3://lake", "sysmon"));
     /// ```
     ///
     /// # Errors
@@ -36,34 +81,50 @@ impl Address {
         let Some((scheme, rest)) = text.split_once(":/") else {
             return Ok(Self::Local(PathBuf::from(text)));
         };
-        match scheme {
+        let provider = match scheme {
             "file" => {
                 let path = rest.trim_start_matches('/');
-                Ok(Self::Local(Path::new("/").join(path)))
+                return Ok(Self::Local(Path::new("/").join(path)));
             }
-            "s3" | "s3a" => {
-                let rest = rest.trim_matches('/');
-                let (bucket, prefix) = rest.split_once('/').unwrap_or((rest, ""));
-                if bucket.is_empty() {
-                    return Err(
-                        Error::configuration(format!("the {what} {text} names no bucket"))
-                            .hint("s3://bucket/prefix"),
-                    );
-                }
-                Ok(Self::Bucket {
-                    bucket: bucket.to_owned(),
-                    prefix: prefix.trim_matches('/').to_owned(),
-                })
-            }
+            "s3" | "s3a" => Provider::S3,
+            "az" | "abfs" | "abfss" => Provider::Azure,
+            "gs" => Provider::Google,
             // A single letter is a drive.
             _ if scheme.len() > 1 && scheme.chars().all(char::is_alphanumeric) => {
-                Err(Error::configuration(format!(
-                    "the {what} {text} is on a `{scheme}` store; this version knows local folders and s3:// only"
+                return Err(Error::configuration(format!(
+                    "the {what} {text} is on a `{scheme}` store; this version knows local folders, s3://, az:// and gs://"
                 ))
-                .hint("name a local folder or s3://bucket/prefix, or mount the store"))
+                .hint("name a local folder, s3://bucket/prefix, az://container/prefix or gs://bucket/prefix, or mount the store"));
             }
-            _ => Ok(Self::Local(PathBuf::from(text))),
+            _ => return Ok(Self::Local(PathBuf::from(text))),
+        };
+        let rest = rest.trim_matches('/');
+        let (name, prefix) = rest.split_once('/').unwrap_or((rest, ""));
+        let (name, host) = match name.split_once('@') {
+            Some((name, host)) if provider == Provider::Azure => (name, Some(host)),
+            _ => (name, None),
+        };
+        if name.is_empty() || host.is_some_and(str::is_empty) {
+            return Err(
+                Error::configuration(format!("the {what} {text} names no bucket")).hint(
+                    match provider {
+                        Provider::S3 => "s3://bucket/prefix",
+                        Provider::Azure => {
+                            "az://container/prefix, or abfss://container@account.dfs.core.windows.net/prefix"
+                        }
+                        Provider::Google => "gs://bucket/prefix",
+                    },
+                ),
+            );
         }
+        Ok(Self::Bucket {
+            bucket: BucketName {
+                provider,
+                name: name.to_owned(),
+                host: host.map(str::to_owned),
+            },
+            prefix: prefix.trim_matches('/').to_owned(),
+        })
     }
 
     /// The address of what stands beside the last part of this one, and that part: `s3://b/a/c.csv` is `c.csv` in `s3://b/a`.
@@ -92,9 +153,9 @@ impl Address {
         match self {
             Self::Local(path) => path.clone(),
             Self::Bucket { bucket, prefix } if prefix.is_empty() => {
-                PathBuf::from(format!("s3://{bucket}"))
+                PathBuf::from(bucket.to_string())
             }
-            Self::Bucket { bucket, prefix } => PathBuf::from(format!("s3://{bucket}/{prefix}")),
+            Self::Bucket { bucket, prefix } => PathBuf::from(format!("{bucket}/{prefix}")),
         }
     }
 }
@@ -105,26 +166,53 @@ mod tests {
 
     #[test]
     fn what_is_a_bucket_and_what_is_a_folder() {
-        let bucket = |bucket: &str, prefix: &str| Address::Bucket {
-            bucket: bucket.to_owned(),
+        let bucket = |provider, name: &str, host: Option<&str>, prefix: &str| Address::Bucket {
+            bucket: BucketName {
+                provider,
+                name: name.to_owned(),
+                host: host.map(str::to_owned),
+            },
             prefix: prefix.to_owned(),
         };
-        let parse = |text| Address::parse(text, "location").unwrap();
-        assert_eq!(parse("s3://lake/a/b/"), bucket("lake", "a/b"));
-        assert_eq!(parse("s3:/lake"), bucket("lake", ""));
+        let s3 = |name, prefix| bucket(Provider::S3, name, None, prefix);
+        let parse = |text: &str| Address::parse(text, "location").unwrap();
+        assert_eq!(parse("s3://lake/a/b/"), s3("lake", "a/b"));
+        assert_eq!(parse("s3:/lake"), s3("lake", ""));
+        assert_eq!(parse("s3a://lake/x@y"), s3("lake", "x@y"));
+        let host = "corp.dfs.core.windows.net";
+        for (text, expected) in [
+            ("gs://lake/a", bucket(Provider::Google, "lake", None, "a")),
+            ("az://lake/a/", bucket(Provider::Azure, "lake", None, "a")),
+            ("abfs://lake", bucket(Provider::Azure, "lake", None, "")),
+            (
+                "abfss://lake@corp.dfs.core.windows.net/a/b",
+                bucket(Provider::Azure, "lake", Some(host), "a/b"),
+            ),
+        ] {
+            assert_eq!(parse(text), expected);
+            // As it is shown it can be written.
+            let shown = expected.shown();
+            assert_eq!(parse(shown.to_str().unwrap()), expected);
+        }
         assert_eq!(
             parse("file:///srv/lake"),
             Address::Local("/srv/lake".into())
         );
         assert_eq!(parse("lake/day=1"), Address::Local("lake/day=1".into()));
         assert_eq!(parse("C:/lake"), Address::Local("C:/lake".into()));
-        for wrong in ["s3://", "gs://lake/x"] {
+        for wrong in [
+            "s3://",
+            "hdfs://lake/x",
+            "az://",
+            "abfss://@h/x",
+            "abfss://c@/x",
+        ] {
             assert_eq!(
                 Address::parse(wrong, "location").unwrap_err().exit_code(),
                 2
             );
         }
         let (folder, name) = parse("s3://lake/a/assets.csv").split_last().unwrap();
-        assert_eq!((folder, name.as_str()), (bucket("lake", "a"), "assets.csv"));
+        assert_eq!((folder, name.as_str()), (s3("lake", "a"), "assets.csv"));
     }
 }

@@ -6,8 +6,9 @@
 //! were cut nor credentials that expire, and because the time of two policies adds up.
 //!
 //! What is checked of a body: its length always, and the MD5 that its tag is for objects that were put in one part and
-//! are read in one piece, as most files of a lake are. For what is read in ranges only the format can tell (the checks of
-//! gzip and zstd, the page checksums of Parquet); over TLS no bit flips on the way.
+//! are read in one piece, as most files of a lake are. Lines that are read in pieces are checked against it when the last
+//! piece is here ([`super::read_ahead`]). For Parquet, and where tags are no digests, only the format can tell (the checks
+//! of gzip and zstd, the page checksums of Parquet); over TLS no bit flips on the way.
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -19,8 +20,7 @@ use bytes::{Bytes, BytesMut};
 use futures::stream::{self, BoxStream};
 use futures::{StreamExt, TryStreamExt};
 use md5::{Digest, Md5};
-use object_store::aws::AmazonS3;
-use object_store::list::{PaginatedListOptions, PaginatedListStore};
+use object_store::list::PaginatedListOptions;
 use object_store::path::Path;
 use object_store::prefix::PrefixStore;
 use object_store::{
@@ -29,10 +29,12 @@ use object_store::{
     PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
 };
 
-use super::client::{self, Settings};
+use super::address::{BucketName, Provider};
+use super::client::{self, Client, Settings};
 use super::fault::Fault;
 pub(super) use super::fault::told;
 use super::object_path;
+use super::tags::{Earlier, Tags};
 use crate::credentials::Credentials;
 
 /// The first pause before a request is made again; each next one is twice as long.
@@ -65,69 +67,71 @@ enum Repeat {
 struct Bucket(Arc<Inner>);
 
 struct Inner {
-    name: String,
+    name: BucketName,
     credentials: Credentials,
     settings: Settings,
     /// With the number of times it was made anew.
-    client: RwLock<(u64, Arc<AmazonS3>)>,
+    client: RwLock<(u64, Arc<dyn Client>)>,
     /// A request was given up, and none got through since.
     is_down: AtomicBool,
-    /// A tag was the MD5 of its object.
-    tags_are_digests: AtomicBool,
-    /// Tags are something else: objects are encrypted with keys of KMS, or the store makes tags of its own.
-    tags_are_opaque: AtomicBool,
+    tags: Arc<Tags>,
 }
 
 /// By hand, because clients know keys.
 impl fmt::Debug for Bucket {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Bucket").field(&self.0.name).finish()
+        f.debug_tuple("Bucket").field(&self.to_string()).finish()
     }
 }
 
 impl fmt::Display for Bucket {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "s3://{}", self.0.name)
+        self.0.name.fmt(f)
     }
 }
 
 /// The buckets of this process: tables, lookups and output in one bucket share connections and logins.
 static OPEN: Mutex<Vec<Bucket>> = Mutex::new(Vec::new());
 
-/// A prefix of a bucket as a store of its own.
+/// A prefix of a bucket as a store of its own, and what is known of the bucket's tags.
 ///
 /// # Errors
 /// A configuration error: an unknown profile, or options that do not go together.
 pub(super) fn open(
-    name: &str,
+    name: &BucketName,
     prefix: &str,
     credentials: &Credentials,
-) -> crate::error::Result<Arc<dyn ObjectStore>> {
+) -> crate::error::Result<(Arc<dyn ObjectStore>, Arc<Tags>)> {
     let mut open = OPEN.lock().unwrap_or_else(PoisonError::into_inner);
-    let is_same = |bucket: &&Bucket| bucket.0.name == name && bucket.0.credentials == *credentials;
+    let is_same = |bucket: &&Bucket| bucket.0.name == *name && bucket.0.credentials == *credentials;
     let bucket = if let Some(bucket) = open.iter().find(is_same) {
         bucket.clone()
     } else {
         let settings = Settings::of(credentials)?;
-        let client = Arc::new(client::connect(name, credentials)?);
+        let client = client::connect(name, credentials)?;
         let bucket = Bucket(Arc::new(Inner {
-            name: name.to_owned(),
+            name: name.clone(),
             credentials: credentials.clone(),
             settings,
             client: RwLock::new((0, client)),
             is_down: AtomicBool::new(false),
-            tags_are_digests: AtomicBool::new(false),
-            tags_are_opaque: AtomicBool::new(false),
+            tags: Arc::default(),
         }));
         open.push(bucket.clone());
         bucket
     };
-    Ok(Arc::new(PrefixStore::new(bucket, object_path(prefix))))
+    let tags = Arc::clone(&bucket.0.tags);
+    let store = PrefixStore::new(bucket, object_path(prefix));
+    Ok((Arc::new(store), tags))
 }
 
 impl Bucket {
     /// Makes a request until it succeeds, its error will not pass, or its time is over.
-    async fn request<T, F>(&self, repeat: Repeat, attempt: impl Fn(Arc<AmazonS3>) -> F) -> Result<T>
+    async fn request<T, F>(
+        &self,
+        repeat: Repeat,
+        attempt: impl Fn(Arc<dyn Client>) -> F,
+    ) -> Result<T>
     where
         F: Future<Output = Result<T>>,
     {
@@ -153,7 +157,7 @@ impl Bucket {
     async fn attempts<T, F>(
         &self,
         repeat: Repeat,
-        attempt: impl Fn(Arc<AmazonS3>) -> F,
+        attempt: impl Fn(Arc<dyn Client>) -> F,
         last: &mut Option<StoreError>,
     ) -> Result<T>
     where
@@ -195,7 +199,7 @@ impl Bucket {
         }
     }
 
-    fn client(&self) -> (u64, Arc<AmazonS3>) {
+    fn client(&self) -> (u64, Arc<dyn Client>) {
         let client = self.0.client.read();
         client.unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -207,7 +211,7 @@ impl Bucket {
         if client.0 == times {
             let connected = client::connect(&self.0.name, &self.0.credentials);
             let connected = connected.map_err(|error| failure(error.message()))?;
-            *client = (times + 1, Arc::new(connected));
+            *client = (times + 1, connected);
         }
         Ok(())
     }
@@ -222,7 +226,7 @@ impl Bucket {
     /// One answer with the whole of its body.
     async fn fetch(
         &self,
-        client: Arc<AmazonS3>,
+        client: Arc<dyn Client>,
         location: &Path,
         options: GetOptions,
     ) -> Result<(GetResult, Bytes)> {
@@ -254,31 +258,15 @@ impl Bucket {
         Ok((result, body.freeze()))
     }
 
-    /// Whether bytes are those of their tag, as far as that can be told; `earlier` is the digest of what the same request
-    /// gave before.
-    fn is_sound(&self, result: &GetResult, bytes: &Bytes, earlier: &mut Option<String>) -> bool {
-        let tag = result.meta.e_tag.as_deref().unwrap_or_default();
-        let tag = tag.trim_matches('"').to_lowercase();
+    /// Whether bytes are those of their tag, as far as that can be told.
+    fn is_sound(&self, result: &GetResult, bytes: &Bytes, earlier: &Earlier) -> bool {
         let is_whole = result.range.start == 0 && result.range.end == result.meta.size;
-        let is_digest = tag.len() == 32 && tag.bytes().all(|byte| byte.is_ascii_hexdigit());
-        let inner = &self.0;
-        if !is_whole || !is_digest || inner.tags_are_opaque.load(Ordering::Relaxed) {
-            return true;
+        let tags = &self.0.tags;
+        let tag = result.meta.e_tag.as_deref();
+        match tag.and_then(|tag| tags.digest_of(tag)) {
+            Some(tag) if is_whole => tags.is_sound(&tag, crate::hex(&Md5::digest(bytes)), earlier),
+            _ => true,
         }
-        let found = crate::hex(&Md5::digest(bytes));
-        if found == tag {
-            inner.tags_are_digests.store(true, Ordering::Relaxed);
-            return true;
-        }
-        // The same bytes twice are no accident of the network: the tag is something else.
-        if earlier.as_ref() == Some(&found) {
-            if !inner.tags_are_digests.load(Ordering::Relaxed) {
-                inner.tags_are_opaque.store(true, Ordering::Relaxed);
-            }
-            return true;
-        }
-        *earlier = Some(found);
-        false
     }
 
     /// The pages of a listing, each a request.
@@ -293,7 +281,7 @@ impl Bucket {
             let (bucket, prefix) = (self.clone(), prefix.clone());
             async move {
                 let Some(token) = token else { return Ok(None) };
-                let page = |client: Arc<AmazonS3>| {
+                let page = |client: Arc<dyn Client>| {
                     let (bucket, prefix, token) = (bucket.clone(), prefix.clone(), token.clone());
                     async move {
                         let options = PaginatedListOptions {
@@ -305,7 +293,10 @@ impl Bucket {
                         bucket.step(listed).await?
                     }
                 };
-                let page = bucket.request(Repeat::Yes, page).await?;
+                let mut page = bucket.request(Repeat::Yes, page).await?;
+                if bucket.0.name.provider == Provider::Azure {
+                    page.result.objects.iter_mut().for_each(quote_tag);
+                }
                 Ok(Some((page.result, page.page_token.map(Some))))
             }
         })
@@ -347,11 +338,11 @@ impl ObjectStore for Bucket {
     }
 
     async fn get_opts(&self, location: &Path, options: GetOptions) -> Result<GetResult> {
-        let mut earlier = None;
+        let earlier = Earlier::default();
         for _ in 0..TRIES_FLIPPED {
             let fetch = |client| self.fetch(client, location, options.clone());
             let (mut result, bytes) = self.request(Repeat::Yes, fetch).await?;
-            if options.head || self.is_sound(&result, &bytes, &mut earlier) {
+            if options.head || self.is_sound(&result, &bytes, &earlier) {
                 let body = stream::once(async { Ok(bytes) });
                 result.payload = GetResultPayload::Stream(body.boxed());
                 return Ok(result);
@@ -370,7 +361,7 @@ impl ObjectStore for Bucket {
         let deleted = locations.and_then(move |location| {
             let bucket = bucket.clone();
             async move {
-                let delete = |client: Arc<AmazonS3>| {
+                let delete = |client: Arc<dyn Client>| {
                     let location = location.clone();
                     async move { client.delete(&location).await }
                 };
@@ -406,9 +397,15 @@ impl ObjectStore for Bucket {
     }
 }
 
+/// Azure lists tags without the quotes that they have everywhere else.
+fn quote_tag(object: &mut ObjectMeta) {
+    let tag = object.e_tag.take();
+    object.e_tag = tag.map(|tag| format!("\"{}\"", tag.trim_matches('"')));
+}
+
 fn failure(text: &str) -> StoreError {
     StoreError::Generic {
-        store: "S3",
+        store: "bucket",
         source: text.to_owned().into(),
     }
 }

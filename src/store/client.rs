@@ -5,10 +5,13 @@
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use object_store::aws::{AmazonS3, AmazonS3Builder, AmazonS3ConfigKey};
+use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey};
 use object_store::client::ReqwestConnector;
-use object_store::{BackoffConfig, ClientConfigKey, RetryConfig};
+use object_store::list::PaginatedListStore;
+use object_store::{BackoffConfig, ClientConfigKey, ObjectStore, RetryConfig};
 
+use super::address::{BucketName, Provider};
+use super::clouds;
 use super::fault::told;
 use super::login::Login;
 use super::profile::{self, Profile};
@@ -19,7 +22,7 @@ use crate::error::{Error, Result};
 use crate::time::parse_duration;
 
 /// How long one request may take, its body included. Bodies are mostly pieces of 8 MiB: 140 KB/s.
-const REQUEST_TIMEOUT: &str = "60s";
+pub(super) const REQUEST_TIMEOUT: &str = "60s";
 
 /// How long an answer may bring no byte, and how long a request is repeated.
 #[derive(Debug, Clone, Copy)]
@@ -46,22 +49,44 @@ impl Settings {
     }
 }
 
+/// What a bucket asks of the client of a store.
+pub(super) trait Client: ObjectStore + PaginatedListStore {}
+
+impl<T: ObjectStore + PaginatedListStore> Client for T {}
+
 /// A client for a bucket, with the credentials of this moment.
 ///
 /// # Errors
-/// A configuration error: an unknown profile, or options that do not go together.
-pub(super) fn connect(bucket: &str, credentials: &Credentials) -> Result<AmazonS3> {
-    let wrong = |error: object_store::Error| {
-        let error = told(&error);
-        Error::configuration(format!("cannot open the bucket {bucket}: {error}"))
-    };
-    let (builder, login) = builder(credentials)?;
-    let mut builder = builder.with_bucket_name(bucket).with_retry(RetryConfig {
-        // Requests are repeated by the bucket, under one policy.
+/// A configuration error: an unknown profile, or options that do not go together or mean nothing to this store.
+pub(super) fn connect(bucket: &BucketName, credentials: &Credentials) -> Result<Arc<dyn Client>> {
+    match bucket.provider {
+        Provider::S3 => s3(bucket, credentials),
+        Provider::Azure => clouds::azure(bucket, credentials),
+        Provider::Google => clouds::google(bucket, credentials),
+    }
+}
+
+/// Requests are repeated by the bucket, under one policy.
+pub(super) fn no_retry() -> RetryConfig {
+    RetryConfig {
         backoff: BackoffConfig::default(),
         max_retries: 0,
         retry_timeout: Duration::ZERO,
-    });
+    }
+}
+
+/// Why a bucket cannot be opened.
+pub(super) fn cannot_open(bucket: &BucketName, error: &object_store::Error) -> Error {
+    Error::configuration(format!("cannot open the bucket {bucket}: {}", told(error)))
+}
+
+fn s3(bucket: &BucketName, credentials: &Credentials) -> Result<Arc<dyn Client>> {
+    let wrong = |error: object_store::Error| cannot_open(bucket, &error);
+    clouds::refuse_foreign(bucket.provider, credentials)?;
+    let (builder, login) = builder(credentials)?;
+    let mut builder = builder
+        .with_bucket_name(&bucket.name)
+        .with_retry(no_retry());
     builder = put_settings(builder, credentials)?;
     if let Some(region) = &credentials.region {
         builder = builder.with_region(region);
@@ -95,18 +120,18 @@ pub(super) fn connect(bucket: &str, credentials: &Credentials) -> Result<AmazonS
         let login = login.into_provider(&region, &ReqwestConnector::default());
         builder = builder.with_credentials(login.map_err(wrong)?);
     }
-    let counting = Counting::at(&format!("s3://{bucket}"));
+    let counting = Counting::at(&bucket.to_string());
     let signer = Arc::new(OnceLock::new());
     let client = builder
         .with_http_connector(Wire::new(Arc::clone(&signer), counting))
         .build()
         .map_err(wrong)?;
     // Set once: this is the only place.
-    let _ = signer.set(Signer {
+    let _ = signer.set(Signer::S3 {
         credentials: Arc::clone(client.credentials()),
         region,
     });
-    Ok(client)
+    Ok(Arc::new(client))
 }
 
 /// A builder that knows the profile or the environment, and how to log in where `object_store` does not.

@@ -28,6 +28,9 @@ const EXPIRED: [&str; 3] = ["ExpiredToken", "TokenRefreshRequired", "RequestExpi
 /// Its words for credentials that it does not know, or not any more: keys are changed for others too.
 const UNKNOWN: [&str; 2] = ["InvalidAccessKeyId", "InvalidToken"];
 
+/// Where machines ask for the credentials of their own.
+const MACHINES: [&str; 2] = ["169.254.", "metadata.google.internal"];
+
 static STATUS: LazyLock<Option<Regex>> =
     LazyLock::new(|| Regex::new(r"status code: ([0-9]{3})").ok());
 
@@ -48,13 +51,22 @@ impl Fault {
                 Self::Expired
             }
             Error::Generic { .. } => match status(error) {
-                Some(400) if says(&["RequestTimeout", "IncompleteBody", "BadDigest"]) => {
+                Some(400)
+                    if says(&[
+                        "RequestTimeout",
+                        "IncompleteBody",
+                        "BadDigest",
+                        "Md5Mismatch",
+                    ]) =>
+                {
                     Self::Passing
                 }
                 Some(200 | 408 | 429 | 500..) => Self::Passing,
                 Some(_) => Self::Final,
                 None if says(&["URL scheme is not allowed", "without LOCATION"]) => Self::Final,
-                None if says(&["dns error", "tcp connect error", "169.254."]) => Self::Unreachable,
+                None if says(&["dns error", "tcp connect error"]) || says(&MACHINES) => {
+                    Self::Unreachable
+                }
                 None => Self::Passing,
             },
             _ => Self::Final,
@@ -104,10 +116,12 @@ fn without_answer(text: &str) -> String {
         let (_, rest) = answer.split_once(&format!("<{element}>"))?;
         Some(rest.split_once("</")?.0.trim())
     };
-    let told = match (part("Code"), part("Message")) {
+    // Azure says in further lines which request it was, and when: other words on every run.
+    let message = part("Message").and_then(|message| message.lines().next());
+    let told = match (part("Code"), message) {
         (Some(code), Some(message)) => format!("{code}: {message}"),
         (Some(code), None) => code.to_owned(),
-        (None, _) => "an answer that is not one of S3".to_owned(),
+        (None, _) => "an answer that is not one of a store".to_owned(),
     };
     let after = answer.rfind("</Error>").map(|end| end + "</Error>".len());
     format!("{before}{told}{}", after.map_or("", |end| &answer[end..]))
@@ -121,20 +135,21 @@ fn advice(error: &Error) -> Option<&'static str> {
             "the credentials have expired: log in again, or name a `profile` that can renew them",
         );
     }
-    if says("403 Forbidden") || says("401 Unauthorized") {
+    if MACHINES.iter().any(|machine| says(machine)) {
         return Some(
-            "the credentials are wrong, have expired or may not do this: look at AWS_* in the environment, or at the profile",
+            "there are no credentials: set AWS_*, AZURE_* or GOOGLE_*, or name a `profile` under `credentials`",
         );
     }
-    if says("169.254.") {
+    if says("403 Forbidden") || says("401 Unauthorized") {
         return Some(
-            "there are no credentials: set AWS_*, or name a `profile` under `credentials`",
+            "the credentials are wrong, have expired or may not do this: look at AWS_*, AZURE_* or GOOGLE_* in the environment, or at the profile",
         );
     }
     if says("without LOCATION") {
         return Some("the bucket is in another region: set `region` under `credentials`");
     }
-    says("NoSuchBucket").then_some("look at the name of the bucket, the endpoint and the region")
+    let is_missing = says("NoSuchBucket") || says("ContainerNotFound");
+    is_missing.then_some("look at the name of the bucket, the endpoint and the region")
 }
 
 fn status(error: &Error) -> Option<u16> {
@@ -189,9 +204,20 @@ mod tests {
             ),
             "{text}"
         );
+        let text = told(&error(
+            "404 Not Found: \u{feff}<?xml version=\"1.0\"?><Error><Code>ContainerNotFound</Code><Message>It does not exist.\nRequestId:1\nTime:2</Message></Error>",
+        ));
+        assert!(
+            text.ends_with("ContainerNotFound: It does not exist.; look at the name of the bucket, the endpoint and the region"),
+            "{text}"
+        );
+        let text = told(&error(
+            "GET http://169.254.169.254/metadata/identity - 403 Forbidden",
+        ));
+        assert!(text.contains("there are no credentials"), "{text}");
         let text = told(&error("403 Forbidden: <html>secret</html>"));
         assert!(
-            text.contains("403 Forbidden: an answer that is not one of S3"),
+            text.contains("403 Forbidden: an answer that is not one of a store"),
             "{text}"
         );
     }

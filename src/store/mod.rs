@@ -4,12 +4,14 @@
 mod address;
 mod bucket;
 mod client;
+mod clouds;
 mod fault;
 mod folder;
 mod login;
 mod profile;
 mod read_ahead;
 mod steps;
+mod tags;
 mod traffic;
 mod wire;
 mod write;
@@ -17,6 +19,7 @@ mod write;
 pub use address::Address;
 pub use read_ahead::{Ahead, Budget, Fetched, GAP, Reading, Stop, Stopper};
 pub use steps::step;
+pub use tags::Earlier;
 pub use traffic::{Traffic, traffic};
 pub use write::{ASIDE, Put, Stored, Version, private_folder};
 
@@ -26,12 +29,14 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
-use futures::TryStreamExt;
+use futures::{FutureExt, StreamExt, TryStreamExt};
 use object_store::local::LocalFileSystem;
+use object_store::memory::InMemory;
 use object_store::path::Path;
 use object_store::{GetResultPayload, ObjectMeta, ObjectStore, ObjectStoreExt};
 use serde::Serialize;
 
+use self::tags::{Check, Tags};
 use crate::credentials::Credentials;
 use crate::error::{Error, Result};
 
@@ -58,6 +63,9 @@ pub struct Level {
     pub objects: Vec<Object>,
 }
 
+/// Objects that are fetched at a time to be held.
+const HELD_AT_ONCE: usize = 8;
+
 /// A folder or a prefix of a bucket.
 #[derive(Clone)]
 pub struct Location {
@@ -65,6 +73,8 @@ pub struct Location {
     /// On local disk.
     folder: Option<PathBuf>,
     store: Arc<dyn ObjectStore>,
+    /// What is known of the tags of its bucket.
+    tags: Arc<Tags>,
 }
 
 /// By hand, because a store knows its keys.
@@ -86,15 +96,19 @@ impl Location {
                 "`credentials` have no meaning for the folder {}",
                 folder.display()
             ))
-            .hint("they are for s3://")),
-            (Address::Bucket { bucket, prefix }, credentials) => Ok(Self {
-                shown: address.shown(),
-                folder: None,
-                store: match credentials {
+            .hint("they are for s3://, az:// and gs://")),
+            (Address::Bucket { bucket, prefix }, credentials) => {
+                let (store, tags) = match credentials {
                     Some(credentials) => bucket::open(bucket, prefix, credentials)?,
                     None => bucket::open(bucket, prefix, &Credentials::default())?,
-                },
-            }),
+                };
+                Ok(Self {
+                    shown: address.shown(),
+                    folder: None,
+                    store,
+                    tags,
+                })
+            }
         }
     }
 
@@ -124,7 +138,18 @@ impl Location {
             shown: folder.to_owned(),
             folder: Some(folder.to_owned()),
             store: Arc::new(store),
+            tags: Arc::default(),
         })
+    }
+
+    /// A folder that is not there yet, and so has nothing.
+    pub fn empty(folder: &FilePath) -> Self {
+        Self {
+            shown: folder.to_owned(),
+            folder: None,
+            store: Arc::new(InMemory::new()),
+            tags: Arc::default(),
+        }
     }
 
     /// Where it is on local disk, if it is.
@@ -195,7 +220,8 @@ impl Location {
     }
 
     /// Opens an object as a listing saw it, for reading from its start. Reading blocks, and must not be done on the async
-    /// runtime.
+    /// runtime. An object of a bucket that comes in pieces is checked against its tag at its end; `earlier` is what it
+    /// said when it was read before, so that a bit that flipped on the way is told from one that lies there.
     ///
     /// # Errors
     /// When it cannot be opened. What a bucket does not give shows when it is read.
@@ -203,6 +229,7 @@ impl Location {
         &self,
         object: &Object,
         reading: &Reading,
+        earlier: &Earlier,
     ) -> Result<Box<dyn std::io::Read + Send>> {
         let path = object_path(&object.path);
         if self.folder.is_some() {
@@ -212,12 +239,18 @@ impl Location {
                 return Ok(Box::new(file));
             }
         }
+        // What comes as one piece is checked where it comes in.
+        let check = (object.size > read_ahead::PIECE).then(|| {
+            let tag = object.e_tag.as_deref();
+            Check::of(&self.tags, tag, object.size, earlier)
+        });
         Ok(Box::new(read_ahead::ReadAhead::start(
             self.object_store(),
             path,
             object.e_tag.clone(),
             object.size,
             reading.clone(),
+            check.flatten(),
         )))
     }
 
@@ -230,6 +263,37 @@ impl Location {
         let read = async { self.store.get(&object).await?.bytes().await };
         read.await
             .map_err(|error| self.failed("read", path, &error))
+    }
+
+    /// Some objects of a bucket, fetched once and held in memory as a location of their own, for readers that come back to
+    /// them; with those that could not be read. Local files stay where they are.
+    pub async fn hold(&self, objects: &[Object]) -> (Self, Vec<(String, Error)>) {
+        if self.folder.is_some() {
+            return (self.clone(), Vec::new());
+        }
+        let held = InMemory::new();
+        let fetch = |object: &Object| {
+            let (path, held) = (object.path.clone(), &held);
+            async move {
+                let fetched = match self.read(&path).await {
+                    Ok(bytes) => held.put(&object_path(&path), bytes.into()).await,
+                    Err(error) => return Some((path, error)),
+                };
+                let error = fetched.err()?;
+                Some((path.clone(), self.failed("hold", &path, &error)))
+            }
+            .boxed()
+        };
+        let fetches: Vec<_> = objects.iter().map(fetch).collect();
+        let lost = futures::stream::iter(fetches).buffered(HELD_AT_ONCE);
+        let lost = lost.filter_map(futures::future::ready).collect().await;
+        let location = Self {
+            shown: self.shown.clone(),
+            folder: None,
+            store: Arc::new(held),
+            tags: Arc::default(),
+        };
+        (location, lost)
     }
 
     /// Ranges of an object as a listing saw it; near ones are fetched as one.

@@ -6,7 +6,7 @@
 
 use std::io::{self, Read};
 use std::ops::Range;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock};
 
 use bytes::{Buf, Bytes};
@@ -17,6 +17,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio::task::JoinHandle;
 
 use super::bucket::told;
+use super::tags::Check;
 
 /// Bytes of one request.
 pub(super) const PIECE: u64 = 8 * 1024 * 1024;
@@ -28,8 +29,11 @@ pub const GAP: u64 = 1024 * 1024;
 /// Pieces of one object that are under way or ready, besides the one that is read.
 const PIECES_AHEAD: usize = 4;
 
-/// Bytes that a process holds in advance: a second of a fast network, and a small part of the memory hunts have.
+/// Bytes that a process holds in advance: a second of a fast network. Less where that is not a small part of its memory.
 const BUDGET: u64 = 128 * 1024 * 1024;
+
+/// The part of the memory that may be held in advance at most.
+const SHARE: u64 = 8;
 
 static OF_PROCESS: LazyLock<Arc<Budget>> = LazyLock::new(|| Arc::new(Budget::new(BUDGET)));
 
@@ -38,7 +42,7 @@ static OF_PROCESS: LazyLock<Arc<Budget>> = LazyLock::new(|| Arc::new(Budget::new
 pub struct Budget {
     room: Arc<Semaphore>,
     /// In units of the semaphore.
-    total: u32,
+    total: AtomicU32,
     held: AtomicU64,
     peak: AtomicU64,
 }
@@ -55,13 +59,23 @@ pub(super) struct Room {
 /// What a semaphore counts: bytes would not fit its permits.
 const UNIT: u64 = 1024;
 
+fn units(bytes: u64) -> u32 {
+    u32::try_from(bytes / UNIT).unwrap_or(u32::MAX).max(1)
+}
+
+/// What a process with so much memory may hold in advance. One piece goes on whatever the budget is, so that little memory
+/// makes a scan slower, and stops none.
+fn share_of(memory: u64) -> u64 {
+    (memory / SHARE).min(BUDGET)
+}
+
 impl Budget {
     /// A budget of some bytes.
     pub fn new(bytes: u64) -> Self {
-        let total = u32::try_from(bytes / UNIT).unwrap_or(u32::MAX).max(1);
+        let total = units(bytes);
         Self {
             room: Arc::new(Semaphore::new(total as usize)),
-            total,
+            total: AtomicU32::new(total),
             held: AtomicU64::new(0),
             peak: AtomicU64::new(0),
         }
@@ -70,6 +84,17 @@ impl Budget {
     /// The one that all tables of a process share: a process is one run.
     pub fn of_process() -> Arc<Self> {
         Arc::clone(&OF_PROCESS)
+    }
+
+    /// Makes it what a process with so much memory may hold in advance. What is held already is given back as it is used.
+    pub fn fit(&self, memory: u64) {
+        let total = units(share_of(memory));
+        let before = self.total.swap(total, Ordering::Relaxed);
+        if total >= before {
+            self.room.add_permits((total - before) as usize);
+        } else {
+            self.room.forget_permits((before - total) as usize);
+        }
     }
 
     /// The most bytes that were held at a time.
@@ -84,8 +109,9 @@ impl Budget {
 
     /// Waits for room. What is larger than the budget takes all of it.
     async fn room(self: &Arc<Self>, bytes: u64) -> Room {
-        let units = u32::try_from(bytes.div_ceil(UNIT)).unwrap_or(u32::MAX);
-        let permit = Arc::clone(&self.room).acquire_many_owned(units.min(self.total));
+        let wanted = u32::try_from(bytes.div_ceil(UNIT)).unwrap_or(u32::MAX);
+        let total = self.total.load(Ordering::Relaxed);
+        let permit = Arc::clone(&self.room).acquire_many_owned(wanted.min(total));
         // The semaphore is never closed.
         self.take(bytes, permit.await.ok())
     }
@@ -232,7 +258,7 @@ impl<T: Send + 'static> Ahead<T> {
 
 fn failed(why: &str) -> object_store::Error {
     object_store::Error::Generic {
-        store: "S3",
+        store: "bucket",
         source: why.into(),
     }
 }
@@ -304,6 +330,7 @@ fn pieces(whole: Range<u64>) -> impl Iterator<Item = Range<u64>> + Send {
 pub(super) struct ReadAhead {
     pieces: Ahead<Bytes>,
     piece: Option<Fetched<Bytes>>,
+    check: Option<Check>,
     /// Nothing is read behind a piece that did not come.
     failed: Option<String>,
 }
@@ -316,6 +343,7 @@ impl ReadAhead {
         e_tag: Option<String>,
         size: u64,
         reading: Reading,
+        check: Option<Check>,
     ) -> Self {
         let jobs = pieces(0..size).map(|piece| (piece.end - piece.start, piece));
         let fetch = move |piece| {
@@ -325,6 +353,7 @@ impl ReadAhead {
         Self {
             pieces: Ahead::start(reading, jobs, PIECES_AHEAD, fetch),
             piece: None,
+            check,
             failed: None,
         }
     }
@@ -346,7 +375,15 @@ impl Read for ReadAhead {
             self.piece = None;
             match futures::executor::block_on(self.pieces.next()) {
                 None => return Ok(0),
-                Some(Ok(piece)) => self.piece = Some(piece),
+                Some(Ok(piece)) => {
+                    let check = self.check.as_mut();
+                    if check.is_some_and(|check| !check.takes(&piece.value)) {
+                        let why = "its bytes are not those of its tag";
+                        self.failed = Some(why.to_owned());
+                        return Err(io::Error::new(io::ErrorKind::InvalidData, why));
+                    }
+                    self.piece = Some(piece);
+                }
                 Some(Err(error)) => {
                     self.failed = Some(error.to_string());
                     return Err(io::Error::other(error));
@@ -395,6 +432,7 @@ mod tests {
                 None,
                 SIZE as u64,
                 reading.clone(),
+                None,
             )
         };
         // They fill the budget, and are read last.
@@ -421,6 +459,20 @@ mod tests {
     }
 
     #[test]
+    fn little_memory_makes_the_budget_small() {
+        let mebi = |count: u64| count << 20;
+        for (memory, expected) in [(2048, 128), (1024, 128), (512, 64), (64, 8), (16, 2)] {
+            assert_eq!(share_of(mebi(memory)), mebi(expected), "{memory}");
+        }
+        let budget = Budget::new(BUDGET);
+        for (memory, expected) in [(512, 64), (64, 8), (2048, 128)] {
+            budget.fit(mebi(memory));
+            let room = budget.room.available_permits() as u64 * UNIT;
+            assert_eq!(room, mebi(expected));
+        }
+    }
+
+    #[test]
     fn a_reader_that_is_dropped_or_stopped_holds_nothing() {
         let runtime = Runtime::new().unwrap();
         let (store, path) = store(&runtime);
@@ -438,8 +490,9 @@ mod tests {
             None,
             size,
             reading.clone(),
+            None,
         );
-        let mut second = ReadAhead::start(store, path, None, size, reading.clone());
+        let mut second = ReadAhead::start(store, path, None, size, reading.clone(), None);
         drop(guard);
         first.read_exact(&mut [0; 100]).unwrap();
         drop(first);

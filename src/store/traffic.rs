@@ -46,6 +46,21 @@ impl Traffic {
     pub fn requests(&self) -> u64 {
         self.list + self.get + self.head + self.put + self.delete + self.other
     }
+
+    /// What was added to an earlier count of the same location.
+    #[must_use]
+    pub fn since(self, before: Self) -> Self {
+        Self {
+            list: self.list - before.list,
+            get: self.get - before.get,
+            head: self.head - before.head,
+            put: self.put - before.put,
+            delete: self.delete - before.delete,
+            other: self.other - before.other,
+            failed: self.failed - before.failed,
+            bytes: self.bytes - before.bytes,
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -148,16 +163,18 @@ fn kind(request: &HttpRequest) -> Kind {
     let query = request.uri().query().unwrap_or_default();
     // Where machines and containers ask for their credentials.
     let host = request.uri().host().unwrap_or_default();
-    if host.starts_with("169.254.") || host.starts_with("sts.") {
+    let logins = ["169.254.", "sts.", "metadata.", "login.", "oauth2."];
+    if logins.iter().any(|login| host.starts_with(login)) {
         return Kind::Other;
     }
     match request.method().as_str() {
-        "GET" if query.contains("list-type=2") => Kind::List,
+        "GET" if query.contains("list-type=2") || query.contains("comp=list") => Kind::List,
         "GET" => Kind::Get,
         "HEAD" => Kind::Head,
         "PUT" => Kind::Put,
         "DELETE" => Kind::Delete,
-        "POST" if query.starts_with("delete") => Kind::Delete,
+        // Azure removes several at a time, or one.
+        "POST" if query.starts_with("delete") || query.contains("comp=batch") => Kind::Delete,
         "POST" if query.contains("upload") => Kind::Put,
         _ => Kind::Other,
     }

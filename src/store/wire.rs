@@ -1,7 +1,7 @@
 //! Between `object_store` and HTTP: names of objects that `object_store` refuses or bends, so that one of them does not
 //! end the listing of a table.
 //!
-//! S3 allows any text as a name. `object_store` fails a whole listing for `a//b`, and reads `folder/` as `folder`. In
+//! S3, Azure and Google allow any text as a name. `object_store` fails a whole listing for `a//b`, and reads `folder/` as `folder`. In
 //! what a listing says, an empty part becomes [`EMPTY`], which is shown to people, and is turned back in requests, which
 //! are then signed anew. Markers of folders (`folder/` of zero bytes, which consoles make) are left out. A part `.` or
 //! `..` can be listed and not read, because clients resolve it: it is reported as lost.
@@ -12,6 +12,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use object_store::ClientOptions;
 use object_store::aws::{AwsAuthorizer, AwsCredentialProvider};
+use object_store::azure::{AzureAuthorizer, AzureCredentialProvider};
 use object_store::client::{
     HttpClient, HttpConnector, HttpError, HttpErrorKind, HttpRequest, HttpResponse, HttpService,
 };
@@ -24,11 +25,40 @@ pub(super) const EMPTY: &str = "∅";
 /// The same in a request.
 const EMPTY_ENCODED: &str = "%E2%88%85";
 
-/// What signs requests anew.
+/// What signs requests anew. Google's have a token, which is good for any.
 #[derive(Debug)]
-pub(super) struct Signer {
-    pub(super) credentials: AwsCredentialProvider,
-    pub(super) region: String,
+pub(super) enum Signer {
+    S3 {
+        credentials: AwsCredentialProvider,
+        region: String,
+    },
+    Azure {
+        credentials: AzureCredentialProvider,
+        account: String,
+    },
+}
+
+impl Signer {
+    async fn sign(&self, request: &mut HttpRequest) -> object_store::Result<()> {
+        match self {
+            Self::S3 {
+                credentials,
+                region,
+            } => {
+                let credential = credentials.get_credential().await?;
+                AwsAuthorizer::new(&credential, "s3", region).authorize(request, None);
+            }
+            Self::Azure {
+                credentials,
+                account,
+            } => {
+                let credential = credentials.get_credential().await?;
+                request.headers_mut().remove("authorization");
+                AzureAuthorizer::new(&credential, account).authorize(request);
+            }
+        }
+        Ok(())
+    }
 }
 
 /// Makes clients that know such names.
@@ -70,21 +100,24 @@ impl HttpService for Service {
             if let Some(signer) = self.signer.get()
                 && request.headers().contains_key("authorization")
             {
-                let credential = signer.credentials.get_credential().await;
-                let credential =
-                    credential.map_err(|error| HttpError::new(HttpErrorKind::Decode, error))?;
-                AwsAuthorizer::new(&credential, "s3", &signer.region).authorize(&mut request, None);
+                let signed = signer.sign(&mut request).await;
+                signed.map_err(|error| HttpError::new(HttpErrorKind::Decode, error))?;
             }
         }
         let query = request.uri().query().unwrap_or_default();
-        let is_list = query.split('&').any(|part| part == "list-type=2");
+        let asks_for = |what| query.split('&').any(|part| part == what);
+        let words = match () {
+            () if asks_for("list-type=2") => Some(&OF_S3),
+            () if asks_for("comp=list") => Some(&OF_AZURE),
+            () => None,
+        };
         let response = self.client.execute(request).await?;
-        if !is_list || !response.status().is_success() {
+        let Some(words) = words.filter(|_| response.status().is_success()) else {
             return Ok(response);
-        }
+        };
         let (head, body) = response.into_parts();
         let listed = body.bytes().await?;
-        let listed = match std::str::from_utf8(&listed).ok().and_then(readable) {
+        let listed = match readable_of(&listed, words) {
             Some(text) => Bytes::from(text),
             None => listed,
         };
@@ -118,42 +151,70 @@ fn as_meant(uri: &str) -> Option<String> {
     Some(meant)
 }
 
+/// The elements of a listing.
+struct Words {
+    /// An object.
+    entry: &'static str,
+    /// Its name.
+    key: &'static str,
+    /// Its bytes.
+    size: &'static str,
+    /// The name of a folder.
+    folder: &'static str,
+}
+
+/// Google's are the same.
+const OF_S3: Words = Words {
+    entry: "Contents",
+    key: "Key",
+    size: "Size",
+    folder: "Prefix",
+};
+
+const OF_AZURE: Words = Words {
+    entry: "Blob",
+    key: "Name",
+    size: "Content-Length",
+    folder: "Name",
+};
+
+fn readable_of(listing: &[u8], words: &Words) -> Option<String> {
+    readable(std::str::from_utf8(listing).ok()?, words)
+}
+
 /// A listing whose names `object_store` takes; `None` where it is one already.
-fn readable(listing: &str) -> Option<String> {
+fn readable(listing: &str, words: &Words) -> Option<String> {
     let mut text = String::new();
     let mut rest = listing;
     let mut changed = false;
-    while let Some((before, entry, after)) = next(rest, "Contents") {
-        text.push_str(&prefixes(before, &mut changed));
-        let key = inside(entry, "Key").unwrap_or_default();
-        if key.ends_with('/') && inside(entry, "Size") == Some("0") {
+    while let Some((before, entry, after)) = next(rest, words.entry) {
+        text.push_str(&prefixes(before, words, &mut changed));
+        let key = inside(entry, words.key).unwrap_or_default();
+        if key.ends_with('/') && inside(entry, words.size) == Some("0") {
             changed = true;
         } else {
             let name = named(key);
             changed |= name != key;
-            let (key, name) = (format!("<Key>{key}</Key>"), format!("<Key>{name}</Key>"));
-            text.push_str("<Contents>");
-            text.push_str(&entry.replacen(&key, &name, 1));
-            text.push_str("</Contents>");
+            let of = |name: &str| element(words.key, name);
+            let entry = entry.replacen(&of(key), &of(&name), 1);
+            text.push_str(&element(words.entry, &entry));
         }
         rest = after;
     }
-    text.push_str(&prefixes(rest, &mut changed));
+    text.push_str(&prefixes(rest, words, &mut changed));
     changed.then_some(text)
 }
 
 /// The part of a listing between objects, where folders stand.
-fn prefixes(part: &str, changed: &mut bool) -> String {
+fn prefixes(part: &str, words: &Words, changed: &mut bool) -> String {
     let mut text = String::new();
     let mut rest = part;
-    while let Some((before, prefix, after)) = next(rest, "Prefix") {
+    while let Some((before, prefix, after)) = next(rest, words.folder) {
         text.push_str(before);
         let folder = prefix.strip_suffix('/');
         let name = folder.map_or_else(|| prefix.to_owned(), |folder| named(folder) + "/");
         *changed |= name != prefix;
-        text.push_str("<Prefix>");
-        text.push_str(&name);
-        text.push_str("</Prefix>");
+        text.push_str(&element(words.folder, &name));
         rest = after;
     }
     text + rest
@@ -175,6 +236,10 @@ fn next<'a>(text: &'a str, element: &str) -> Option<(&'a str, &'a str, &'a str)>
     let (before, rest) = text.split_once(&open)?;
     let (inside, after) = rest.split_once(&close)?;
     Some((before, inside, after))
+}
+
+fn element(name: &str, content: &str) -> String {
+    format!("<{name}>{content}</{name}>")
 }
 
 fn inside<'a>(text: &'a str, element: &str) -> Option<&'a str> {
@@ -200,7 +265,7 @@ mod tests {
             entry("plain", 1),
             "<CommonPrefixes><Prefix>a//</Prefix></CommonPrefixes></R>".to_owned(),
         ];
-        let found = readable(&listing.concat()).unwrap();
+        let found = readable(&listing.concat(), &OF_S3).unwrap();
         let expected = [
             "<R xmlns=\"http://s3/doc/\"><Prefix>a/∅/</Prefix>".to_owned(),
             entry("a/∅/b", 1),
@@ -211,7 +276,20 @@ mod tests {
             "<CommonPrefixes><Prefix>a/∅/</Prefix></CommonPrefixes></R>".to_owned(),
         ];
         assert_eq!(found, expected.concat());
-        assert_eq!(readable(&entry("day=1/x.ndjson", 0)), None);
+        assert_eq!(readable(&entry("day=1/x.ndjson", 0), &OF_S3), None);
+
+        let blob = |name: &str, size: u64| {
+            format!(
+                "<Blob><Name>{name}</Name><P><Content-Length>{size}</Content-Length></P></Blob>"
+            )
+        };
+        let folder = |name: &str| format!("<BlobPrefix><Name>{name}</Name></BlobPrefix>");
+        let listing = [blob("a//b", 1), blob("a/", 0), folder("a//"), blob("x", 1)];
+        let expected = [blob("a/∅/b", 1), folder("a/∅/"), blob("x", 1)];
+        assert_eq!(
+            readable(&listing.concat(), &OF_AZURE),
+            Some(expected.concat())
+        );
 
         let meant = |uri| as_meant(uri).unwrap_or_default();
         assert_eq!(meant("http://h/b/a/%E2%88%85/b"), "http://h/b/a//b");

@@ -20,8 +20,38 @@ pub const ASIDE: &str = ".tmp";
 pub enum Version {
     /// Nothing.
     Absent,
-    /// The version with this entity tag.
-    Tagged(String),
+    /// A version.
+    Tagged {
+        /// Its entity tag, as the store writes it.
+        tag: String,
+        /// Its number, where the store says one: what Google compares instead of the tag.
+        number: Option<String>,
+    },
+}
+
+impl Version {
+    /// A version as a listing saw it.
+    pub fn listed(tag: String) -> Self {
+        Self::Tagged { tag, number: None }
+    }
+
+    /// Whether another look saw the same; a listing knows no numbers.
+    fn is(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Absent, Self::Absent) => true,
+            (
+                Self::Tagged { tag, number },
+                Self::Tagged {
+                    tag: other_tag,
+                    number: other_number,
+                },
+            ) => match (number, other_number) {
+                (Some(number), Some(other)) => number == other,
+                _ => tag == other_tag,
+            },
+            _ => false,
+        }
+    }
 }
 
 /// An object that was read for its version too.
@@ -59,7 +89,10 @@ impl Location {
         match read.await {
             Ok((meta, bytes)) => Ok(Some(Stored {
                 bytes,
-                version: Version::Tagged(meta.e_tag.unwrap_or_default()),
+                version: Version::Tagged {
+                    tag: meta.e_tag.unwrap_or_default(),
+                    number: meta.version,
+                },
                 modified: meta.last_modified,
             })),
             Err(StoreError::NotFound { .. }) => Ok(None),
@@ -104,21 +137,25 @@ impl Location {
     /// When it cannot be written, or it is not known whether it was.
     pub async fn put_over(&self, path: &str, bytes: Bytes, seen: &Version) -> Result<Put> {
         let object = object_path(path);
-        let mode = match seen {
-            Version::Absent => PutMode::Create,
-            Version::Tagged(tag) => PutMode::Update(UpdateVersion {
-                e_tag: Some(tag.clone()),
-                version: None,
-            }),
-        };
+        let mut seen = seen.clone();
+        step();
         let mut pause = Duration::from_millis(100);
         for last in [false, false, false, false, false, true] {
-            let options = PutOptions::from(mode.clone());
+            let mode = match &seen {
+                Version::Absent => PutMode::Create,
+                Version::Tagged { tag, number } => PutMode::Update(UpdateVersion {
+                    e_tag: Some(tag.clone()),
+                    version: number.clone(),
+                }),
+            };
+            let options = PutOptions::from(mode);
             let put = self.store.put_opts(&object, bytes.clone().into(), options);
             let error = match put.await {
                 Ok(written) => {
-                    let tag = written.e_tag.unwrap_or_default();
-                    return Ok(Put::Written(Version::Tagged(tag)));
+                    return Ok(Put::Written(Version::Tagged {
+                        tag: written.e_tag.unwrap_or_default(),
+                        number: written.version,
+                    }));
                 }
                 Err(error) => error,
             };
@@ -128,19 +165,20 @@ impl Location {
             }
             // An answer that was lost may have been a yes, and the no to a repetition its echo: what is there says which.
             let now = self.find(path).await?;
-            match now {
+            let version = match now {
                 Some(stored) if stored.bytes == bytes => return Ok(Put::Written(stored.version)),
-                now if now
-                    .as_ref()
-                    .map_or(&Version::Absent, |stored| &stored.version)
-                    != seen =>
-                {
-                    return Ok(Put::Conflict);
-                }
-                // Nothing has happened: the condition still holds, so that it is safe to ask again.
-                _ if last => return Err(self.failed("write", path, &error)),
-                _ => tokio::time::sleep(pause).await,
+                Some(stored) => stored.version,
+                None => Version::Absent,
+            };
+            if !version.is(&seen) {
+                return Ok(Put::Conflict);
             }
+            // Nothing has happened: the condition still holds, so that it is safe to ask again, by its number.
+            if last {
+                return Err(self.failed("write", path, &error));
+            }
+            seen = version;
+            tokio::time::sleep(pause).await;
             pause *= 2;
         }
         Ok(Put::Conflict)

@@ -325,7 +325,7 @@ def flow(binary, folder, events, runs):
 
         def ours(name):
             query = f'SELECT count(*) AS c FROM sysmon WHERE {WHERE}'
-            return [binary, "sql", query, "--lake", configs[name], "--format", "ndjson", "--stats"]
+            return [binary, "sql", query, "--lake", configs[name], "--earliest", "0", "--format", "ndjson", "--stats"]
 
         def theirs(location, endpoint=""):
             types = ", ".join(f"'{c}': '{'BIGINT' if c in ('EventID', 'EventRecordID', 'ProcessId') else 'VARCHAR'}'" for c in COLUMNS)

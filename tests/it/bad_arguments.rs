@@ -103,24 +103,24 @@ fn an_output_that_cannot_be_written_is_found_before_the_scan() {
 #[test]
 fn a_bucket_is_no_folder() {
     let workspace = Workspace::with_one_table();
-    let arguments = ["run", "jobs/night.yaml", "--output", "gs://bucket/out"];
-    // Never a folder named `gs:` in the working folder, and "published".
+    let arguments = ["run", "jobs/night.yaml", "--output", "hdfs://bucket/out"];
+    // Never a folder named `hdfs:` in the working folder, and "published".
     no_faults([refused(
         "bad_output_bucket",
         &workspace,
         &arguments,
-        &["gs://bucket/out"],
+        &["hdfs://bucket/out"],
     )]);
-    assert!(!workspace.path("gs:").exists());
+    assert!(!workspace.path("hdfs:").exists());
     workspace.write(
         "lake/lake.yaml",
-        LAKE.replace("events/", "gs://bucket/events/"),
+        LAKE.replace("events/", "hdfs://bucket/events/"),
     );
     no_faults([refused(
         "bad_location_bucket",
         &workspace,
         &RUN,
-        &["lake/lake.yaml:", " gs://bucket/events/", "hint"],
+        &["lake/lake.yaml:", " hdfs://bucket/events/", "hint"],
     )]);
 }
 

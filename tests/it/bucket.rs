@@ -43,6 +43,8 @@ pub(crate) enum Fault {
     Internal,
     /// 400 `ExpiredToken`, as S3 says it, and nothing is done.
     Expired,
+    /// 403 `AccessDenied`, and nothing is done.
+    Denied,
     /// The connection ends before an answer.
     Reset,
     /// No answer comes.
@@ -270,6 +272,7 @@ async fn answer(
     match fault {
         Some(Fault::SlowDown) => return Ok(refusal(503, "SlowDown")),
         Some(Fault::Internal) => return Ok(refusal(500, "InternalError")),
+        Some(Fault::Denied) => return Ok(refusal(403, "AccessDenied")),
         Some(Fault::Expired) => return Ok(refusal(400, "ExpiredToken")),
         Some(Fault::Reset) => return Err(std::io::Error::other("reset")),
         Some(Fault::Stall) => std::future::pending().await,

@@ -100,6 +100,7 @@ fn what_only_looks_like_damage() {
         ("empty.ndjson", vec![]),
         ("blank.ndjson", b"\n\n \n".to_vec()),
         ("mark.ndjson", b"\xef\xbb\xbf".to_vec()),
+        ("marks.ndjson", b"\xef\xbb\xbf\xef\xbb\xbf\n".to_vec()),
         ("wide.ndjson", b"\xff\xfe".to_vec()),
         ("array.json", b"[]".to_vec()),
         ("empty.ndjson.gz", vec![]),
@@ -195,6 +196,34 @@ fn a_json_array_is_read_element_by_element() {
     // Two arrays after each other, as a shipper that appends writes them.
     let text = format!("[{}]\n{}\n", elements[0], elements[1]);
     damaged("a.json", text.as_bytes()).has(&[0, 1], &[]);
+}
+
+/// As `jq` and consoles write them.
+#[test]
+fn objects_over_several_lines_are_read_one_by_one() {
+    let laid = |n: i64| {
+        let value: serde_json::Value = serde_json::from_str(&line(n)).unwrap();
+        let mut text = serde_json::to_string_pretty(&value).unwrap();
+        text.insert_str(
+            text.len() - 2,
+            ",\n  \"more\": [\n    {\n      \"}\": \"{\"\n    }\n  ]",
+        );
+        text + "\n"
+    };
+    let text = laid(0) + &laid(1) + "\n" + laid(2).trim_end() + &line(3) + &laid(4);
+    damaged("a.json", text.as_bytes()).has(&[0, 1, 2, 3, 4], &[]);
+    damaged("a.json", text.replace('\n', "\r\n").as_bytes()).has(&[0, 1, 2, 3, 4], &[]);
+    damaged("a.json.gz", &gzip(&text)).has(&[0, 1, 2, 3, 4], &[]);
+    // One that breaks off ends where the next begins.
+    let torn = &laid(1)[..30];
+    let text = format!("{}{torn}\n{}", laid(0), laid(2));
+    let place = laid(0).len() as u64;
+    damaged("a.json", text.as_bytes()).has(&[0, 2], &[(2, place, "not_json")]);
+    let text = laid(0) + torn;
+    damaged("a.json", text.as_bytes()).has(&[0], &[(2, place, "not_json")]);
+    // A line that was cut behind its first byte makes no such file.
+    let text = format!("{{\n{}", lines(0..3));
+    damaged("a.ndjson", text.as_bytes()).has(&[0, 1, 2], &[(1, 0, "not_json")]);
 }
 
 #[test]

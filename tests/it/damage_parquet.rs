@@ -6,7 +6,7 @@ use datafusion::arrow::array::{
     ArrayRef, Int32Array, Int64Array, RecordBatch, StringArray, TimestampMillisecondArray,
 };
 use datafusion::parquet::arrow::ArrowWriter;
-use datafusion::parquet::file::metadata::ParquetMetaData;
+use datafusion::parquet::file::metadata::{ParquetMetaData, ParquetMetaDataWriter};
 use datafusion::parquet::file::properties::WriterProperties;
 
 use crate::lake::OneTable;
@@ -159,5 +159,57 @@ fn a_corrupt_page_costs_its_row_group() {
         table.write("b.parquet", &whole);
         let sql = "SELECT count(*) FILTER (WHERE _file = 'b.parquet') AS n FROM t";
         assert_eq!(table.numbers(sql).0, [4], "byte {place}");
+    }
+}
+
+/// A file of two row groups of 32 rows, plain and not compressed, whose pages have checksums.
+pub(crate) const WITH_CHECKSUMS: &[u8] = include_bytes!("damage_parquet/page_checksums.parquet");
+
+/// Where in it a value of `n` in the second row group lies.
+pub(crate) const IN_SECOND_GROUP: usize = 2000;
+
+#[test]
+fn a_page_that_is_not_what_its_checksum_says_costs_its_row_group() {
+    let sql = "SELECT n FROM t ORDER BY n";
+    let table = OneTable::new(PARQUET);
+    table.write("a.parquet", WITH_CHECKSUMS);
+    assert_eq!(table.numbers(sql).0, (1..65).collect::<Vec<_>>());
+    let mut bytes = WITH_CHECKSUMS.to_vec();
+    bytes[IN_SECOND_GROUP] ^= 4;
+    table.write("a.parquet", bytes);
+    let (numbers, report) = table.numbers(sql);
+    assert_eq!(numbers, (1..33).collect::<Vec<_>>());
+    let lost = report.files[0].lost.as_deref().unwrap_or_default();
+    for word in ["row group 1 (rows 33 to 64, ", "CRC"] {
+        assert!(lost.contains(word), "{word} in {lost}");
+    }
+}
+
+#[test]
+fn a_footer_that_counts_other_rows_than_there_are_is_told() {
+    let (whole, metadata) = good_parquet();
+    let said = |rows: i64| {
+        let groups = metadata.row_groups().iter().enumerate();
+        let groups = groups.map(|(index, group)| {
+            let rows = if index == 0 { rows } else { 2 };
+            let group = group.clone().into_builder().set_num_rows(rows);
+            group.build().unwrap()
+        });
+        let told = metadata.clone().into_builder();
+        let told = told.set_row_groups(groups.collect()).build();
+        let end = metadata.row_group(1).column(1).byte_range();
+        let mut bytes = whole[..usize::try_from(end.0 + end.1).unwrap()].to_vec();
+        ParquetMetaDataWriter::new(&mut bytes, &told)
+            .finish()
+            .unwrap();
+        bytes
+    };
+    for (rows, expected) in [(2, vec![1, 2, 3, 4]), (3, vec![3, 4]), (1, vec![1, 3, 4])] {
+        let table = OneTable::new(PARQUET);
+        table.write("a.parquet", said(rows));
+        let (numbers, report) = table.numbers("SELECT n FROM t ORDER BY n");
+        let lost = report.files[0].lost.as_deref().unwrap_or_default();
+        assert_eq!(lost.contains("row group 0"), rows != 2, "{rows}: {lost}");
+        assert_eq!(numbers, expected, "{rows}: {lost}");
     }
 }

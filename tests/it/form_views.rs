@@ -11,8 +11,9 @@ fn rows(view: &str) -> String {
         format!("SELECT * EXCLUDE (_table, _file, record_id) FROM {view} ORDER BY source, _row");
     let lake = repository().join("tests/lakes/forms.yaml");
     let lake = lake.to_str().unwrap();
-    let printed =
-        Workspace::empty().succeed(&["sql", &query, "--lake", lake, "--format", "ndjson"]);
+    let all_time = ["--from", "1970-01-01", "--to", "2100-01-01"];
+    let arguments = ["sql", &query, "--lake", lake, "--format", "ndjson"];
+    let printed = Workspace::empty().succeed(&[&arguments[..], &all_time].concat());
     let mut shown = String::new();
     for line in printed.stdout.lines() {
         let mut row: Map<String, Value> = serde_json::from_str(line).unwrap();

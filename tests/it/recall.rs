@@ -14,7 +14,7 @@ use serde_json::Value;
 use crate::real_telemetry::mapping::Mapping;
 use crate::real_telemetry::run::data_folder;
 use crate::real_telemetry::truth::Truth;
-use crate::workspace::{Workspace, repository};
+use crate::workspace::{Workspace, is_of_attacks, repository};
 
 const BEGIN: &str = "<!-- recall -->\n";
 const END: &str = "<!-- /recall -->\n";
@@ -67,7 +67,7 @@ fn rows(table: &str) -> Vec<[String; 3]> {
     let library = Library::load(&Content::read(&repository().join("sql")).unwrap());
     let mut rows: Vec<_> = table.lines().filter_map(words).collect();
     rows.retain(|[name, ..]| library.get(name).is_ok());
-    for hunt in library.iter() {
+    for hunt in library.iter().filter(|hunt| is_of_attacks(hunt)) {
         if !rows.iter().any(|[name, ..]| *name == hunt.name) {
             let source = hunt.front_matter.source.as_ref();
             let from = source.map_or("own", |source| source.language.as_str());
@@ -161,7 +161,7 @@ fn the_table_in_the_readme_is_true() {
 #[test]
 fn the_sample_has_every_hunt_and_they_find_all_and_nothing_else() {
     let library = Library::load(&Content::read(&repository().join("sql")).unwrap());
-    for hunt in library.iter() {
+    for hunt in library.iter().filter(|hunt| is_of_attacks(hunt)) {
         if hunt.front_matter.status == Status::Stable {
             assert!(
                 SAMPLE.contains_key(&hunt.name),

@@ -1,6 +1,7 @@
 //! A network that fails: whatever goes wrong on the way, the results are those of a run where nothing did, with no more
 //! requests than it takes; and where nothing helps, it is said once, soon, and what is left can be run again.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::fs;
 use std::io::Write as _;
@@ -9,8 +10,9 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use crate::bucket::{Fault, Rule, SECRET, Server};
+use crate::damage_parquet::{IN_SECOND_GROUP, WITH_CHECKSUMS};
 use crate::s3::{one_table, results, results_in, succeeds};
-use crate::workspace::{JOB, LAKE, Printed, Workspace, event_at, events};
+use crate::workspace::{JOB, LAKE, Printed, Workspace, copy, event_at, events, repository};
 
 const RUN: [&str; 2] = ["run", "jobs/night.yaml"];
 const INTO_BUCKET: [&str; 4] = ["run", "jobs/night.yaml", "--output", "s3://lake/out"];
@@ -36,6 +38,8 @@ fn a_fault_costs_one_request_and_changes_nothing() {
     with_settings(&workspace, "stall: 1s");
     succeeds(&server.run(&workspace, &RUN));
     let clean = (results(&workspace, "out"), server.requests("").len());
+    // Two spellings of the day, the file for the hunts, and for the raw events that the page shows.
+    assert_eq!(clean.1, 4, "{:#?}", server.requests(""));
     let faults = [
         Fault::SlowDown,
         Fault::Internal,
@@ -154,14 +158,11 @@ fn a_file_that_never_comes_is_lost_and_says_why() {
     assert!(reason.contains("503"), "{reason}");
 }
 
-#[test]
-fn a_flipped_bit_in_a_long_file_is_noticed_by_its_format() {
-    let server = Server::start();
-    let workspace = one_table(&server);
-    // Of more than one piece, which has no tag of its own.
+/// Lines that do not compress, of more than one piece, without a hit among them.
+pub(crate) fn long_lines(bytes: usize) -> String {
     let mut random = 1_u64;
     let mut text = String::new();
-    while text.len() < 24 << 20 {
+    while text.len() < bytes {
         let mut padding = String::new();
         for _ in 0..100 {
             random = random
@@ -174,17 +175,99 @@ fn a_flipped_bit_in_a_long_file_is_noticed_by_its_format() {
             "{{\"UtcTime\": \"2026-01-01 01:00:00.000\", \"pad\": \"{padding}\"}}"
         );
     }
+    text
+}
+
+/// The state of the hunt, and what it found.
+fn found(workspace: &Workspace) -> (String, u64) {
+    let ledger = workspace.json(&format!("out/{LEDGER}"));
+    let hunt = &ledger["hunts"]["wmic_format"];
+    let state = hunt["state"].as_str().unwrap().to_owned();
+    (state, hunt["findings"].as_u64().unwrap())
+}
+
+#[test]
+fn a_bit_that_flips_on_the_way_is_read_again_and_one_at_rest_is_told() {
+    let server = Server::start();
+    let workspace = one_table(&server);
     let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
-    packed.write_all(text.as_bytes()).unwrap();
-    let packed = packed.finish().unwrap();
+    packed.write_all(long_lines(24 << 20).as_bytes()).unwrap();
+    let mut packed = packed.finish().unwrap();
     assert!(packed.len() > 9 << 20, "{}", packed.len());
-    server.write("events/day=2026-01-01/long.ndjson.gz", packed);
+    let name = "events/day=2026-01-01/long.ndjson.gz";
+    server.write(name, &packed);
     server.fail(rule("GET /lake/events/day=2026-01-01/long", 0, Fault::Flip));
+    succeeds(&server.run(&workspace, &RUN));
+    assert_eq!(server.faults(), 1);
+    assert_eq!(found(&workspace), ("complete".to_owned(), 3));
+    let rows = &workspace.json(&format!("out/{LEDGER}"))["tables"]["events"]["rows_read"];
+    assert!(rows.as_u64().unwrap() > 10_000, "counted once: {rows}");
+    // The same bit in the bucket.
+    server.release();
+    let middle = packed.len() / 2;
+    packed[middle] ^= 4;
+    server.write(name, &packed);
     let printed = server.run(&workspace, &RUN);
     assert_eq!(printed.code, 1, "{}\n{}", printed.stdout, printed.stderr);
-    let ledger = workspace.json(&format!("out/{LEDGER}"));
-    assert_eq!(ledger["hunts"]["wmic_format"]["state"], "partial");
-    assert_eq!(ledger["hunts"]["wmic_format"]["findings"], 3);
+    assert_eq!(found(&workspace), ("partial".to_owned(), 3));
+}
+
+#[test]
+fn a_page_of_parquet_that_flips_on_the_way_is_fetched_again() {
+    let server = Server::start();
+    let workspace = Workspace::empty();
+    workspace.write("lake.yaml", "tables:\n  t: {location: s3://lake/t, format: parquet, schema: {at: text, n: int}, time: [{column: at, format: iso8601}]}\n");
+    // So long that it is read in ranges: the footer says where the pages are, whatever stands between.
+    let footer = WITH_CHECKSUMS.len() - 8;
+    let length = WITH_CHECKSUMS[footer..footer + 4].try_into().unwrap();
+    let data = footer - usize::try_from(u32::from_le_bytes(length)).unwrap();
+    let long = |bytes: &[u8]| [&bytes[..data], &vec![0; 3 << 20], &bytes[data..]].concat();
+    server.write("t/a.parquet", long(WITH_CHECKSUMS));
+    let query = [
+        "sql",
+        "SELECT sum(n) AS s, count(n) AS c FROM t",
+        "--lake",
+        "lake.yaml",
+    ];
+    let query = [&query[..], &["--format", "ndjson"]].concat();
+    // The end, where a bit flips in what nobody needs; the first row group; the second, which is fetched twice.
+    server.fail(rule("GET /lake/t/a", 2, Fault::Flip));
+    let printed = server.run(&workspace, &query);
+    succeeds(&printed);
+    assert_eq!(printed.stdout.trim(), "{\"s\":2080,\"c\":64}");
+    assert_eq!(server.requests("GET /lake/t/a").len(), 4);
+    server.release();
+    let mut bytes = WITH_CHECKSUMS.to_vec();
+    bytes[IN_SECOND_GROUP] ^= 4;
+    server.write("t/a.parquet", long(&bytes));
+    let printed = server.run(&workspace, &query);
+    assert_eq!(printed.stdout.trim(), "{\"s\":528,\"c\":32}");
+}
+
+#[test]
+fn a_list_that_fails_is_asked_for_once_whatever_number_of_hunts_want_it() {
+    let server = Server::start();
+    let workspace = one_table(&server);
+    fs::remove_file(workspace.path("sql")).unwrap();
+    copy(&repository().join("sql"), &workspace.path("sql"));
+    let folder = "sql/hunts/windows/process_creation";
+    let hunt = fs::read_to_string(workspace.path(&format!("{folder}/wmic_format.sql"))).unwrap();
+    for (name, digit) in [("second", "2"), ("third", "3"), ("fourth", "4")] {
+        let hunt = hunt.replacen("id: c", &format!("id: {digit}"), 1);
+        workspace.write(&format!("{folder}/{name}.sql"), hunt);
+    }
+    let job = fs::read_to_string(workspace.path("jobs/night.yaml")).unwrap();
+    let names = "[wmic_format, second, third, fourth]";
+    workspace.write("jobs/night.yaml", job.replace("[wmic_format]", names));
+    // Nothing that passes, so that it is not repeated by itself.
+    server.fail(rule("list-type=2", 1, Fault::Denied));
+    let printed = server.run(&workspace, &RUN);
+    assert_eq!(printed.code, 1, "{}\n{}", printed.stdout, printed.stderr);
+    let hunts = workspace.json(&format!("out/{LEDGER}"))["hunts"].clone();
+    assert_eq!(hunts.as_object().unwrap().len(), 4, "{hunts:#}");
+    let lists = server.requests("list-type=2");
+    let distinct: BTreeSet<_> = lists.iter().collect();
+    assert_eq!(lists.len(), distinct.len(), "{lists:#?}");
 }
 
 /// A lake of two tables: `events` in the bucket, and `own` on disk.

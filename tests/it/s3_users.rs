@@ -8,6 +8,7 @@ use std::path::Path;
 use crate::bucket::{Fault, Rule, Server};
 use crate::ministack::{Ministack, User, ministack};
 use crate::s3::succeeds;
+use crate::s3_faults::long_lines;
 use crate::workspace::{JOB, LAKE, Printed, Workspace, event_at, events, hashes_of, repository};
 
 const RUN: [&str; 2] = ["run", "jobs/night.yaml"];
@@ -504,4 +505,36 @@ fn no_secret_is_in_anything_that_failing_runs_leave() {
             }
         }
     }
+}
+
+#[test]
+fn a_bit_that_flips_in_lines_without_a_checksum_is_noticed_by_their_tag() {
+    let Some(server) = ministack() else { return };
+    let workspace = one_table(server, "flips");
+    server.put(
+        "flips",
+        "events/day=2026-01-01/long.ndjson",
+        &long_lines(18 << 20),
+    );
+    let front = Server::before(&server.url);
+    let run = |workspace: &Workspace| {
+        let mut command = workspace.command(&RUN);
+        server.environment(&mut command, &server.writer);
+        succeeds(&Printed::of(
+            command.env("AWS_ENDPOINT_URL", &front.address),
+        ));
+        published(server, "flips")
+    };
+    let reads = "GET /flips/events/day=2026-01-01/long";
+    let clean = run(&workspace);
+    // Pieces of 8 MiB, for the hunts; and nothing more for the page, which shows no event of it.
+    assert_eq!(front.requests(reads).len(), 3);
+    front.fail(Rule {
+        on: reads,
+        every: 0,
+        fault: Fault::Flip,
+    });
+    assert_eq!(run(&workspace), clean);
+    assert_eq!(front.faults(), 1);
+    assert_eq!(front.requests(reads).len(), 3 + 6);
 }

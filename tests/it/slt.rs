@@ -1,7 +1,8 @@
 //! Runs every file below `tests/slt` as SQL and compares the answers. Twice: once with batches of the usual size, once
 //! with batches of three rows, so that what is kept from batch to batch is tested too. Files below `tests/slt/lake` run
 //! through the engine over the sample lake, names and windows included, those below `tests/slt/views` over rows made up by
-//! hand of every shape that the views read; the others over a bare session with our functions.
+//! hand of every shape that the views read, those below `tests/slt/adhoc` as statements that people type over the same
+//! rows; the others over a bare session with our functions.
 //!
 //! `SLT_COMPLETE=1 cargo test slt` writes the answers found into the files; read the difference before keeping it.
 
@@ -10,12 +11,14 @@ use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use datafusion::arrow::datatypes::{DataType, SchemaRef};
+use datafusion::arrow::datatypes::{DataType, Schema, SchemaRef};
 use datafusion::arrow::record_batch::RecordBatch;
 use datafusion::arrow::util::display::{ArrayFormatter, FormatOptions};
 use datafusion::error::DataFusionError;
 use datafusion::prelude::{DataFrame, SessionConfig, SessionContext};
 use futures::executor::block_on;
+use lakehunt::engine::adhoc::statement::parse;
+use lakehunt::engine::adhoc::{Console, Outcome, Summary};
 use sqllogictest::{
     DB, DBOutput, DefaultColumnType, Runner, default_normalizer, default_validator,
     strict_column_validator,
@@ -58,6 +61,22 @@ fn lake(runtime: &Runtime, file: &str) -> Result<Arc<lakehunt::engine::Session>,
         .map_err(|error| DataFusionError::External(Box::new(error)))
 }
 
+/// A session of statements over the rows made up by hand.
+fn console(runtime: &Runtime) -> Console {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let content = lakehunt::hunt::Content::read(&root.join("sql")).unwrap();
+    let lake = lakehunt::lake::Lake::open(&root.join("tests/lakes/shapes.yaml"), &content).unwrap();
+    let engine = lakehunt::engine::Engine::new(Arc::new(lake), None).unwrap();
+    let console = Console::new(Arc::new(engine), None, None);
+    runtime.block_on(console).unwrap()
+}
+
+/// An error with its hint, so that the files can hold us to our words.
+fn told(error: &lakehunt::error::Error) -> DataFusionError {
+    let hint = error.hint_text().unwrap_or_default();
+    DataFusionError::Plan(format!("{error} hint: {hint}"))
+}
+
 /// One file's database.
 struct Session {
     database: Database,
@@ -67,9 +86,42 @@ struct Session {
 enum Database {
     Functions(SessionContext),
     Lake(Arc<lakehunt::engine::Session>),
+    Adhoc(Box<Console>),
 }
 
 impl Database {
+    async fn rows(&mut self, sql: &str) -> Result<(SchemaRef, Vec<RecordBatch>), DataFusionError> {
+        let Self::Adhoc(console) = self else {
+            let frame = self.frame(sql).await?;
+            let schema = SchemaRef::clone(frame.schema().inner());
+            return Ok((schema, frame.collect().await?));
+        };
+        let source = lakehunt::engine::SqlSource {
+            path: PathBuf::from("query"),
+            text: sql.to_owned(),
+        };
+        let statement = parse(&source).map_err(|error| told(&error))?;
+        let outcome = console.run(&source, statement).await;
+        match outcome.map_err(|error| told(&error))? {
+            Outcome::Rows(planned) => {
+                let stream = planned.stream().map_err(|error| told(&error))?;
+                let batches = datafusion::physical_plan::common::collect(stream).await?;
+                Ok((planned.schema, batches))
+            }
+            Outcome::Summary(planned) => {
+                let stream = planned.stream().map_err(|error| told(&error))?;
+                let mut summary = Summary::new(planned.schema).map_err(|error| told(&error))?;
+                for batch in datafusion::physical_plan::common::collect(stream).await? {
+                    summary.add(&batch).map_err(|error| told(&error))?;
+                }
+                let batch = summary.finish().map_err(|error| told(&error))?;
+                Ok((batch.schema(), vec![batch]))
+            }
+            Outcome::Batch(batch) => Ok((batch.schema(), vec![batch])),
+            Outcome::Said(_) => Ok((SchemaRef::new(Schema::empty()), Vec::new())),
+        }
+    }
+
     async fn frame(&self, sql: &str) -> Result<DataFrame, DataFusionError> {
         match self {
             Self::Functions(context) => context.sql(sql).await,
@@ -78,13 +130,9 @@ impl Database {
                     path: PathBuf::from("<query>"),
                     text: sql.to_owned(),
                 };
-                let frame = session.query(&source).await;
-                // With its hint, so that the files can hold us to our words.
-                frame.map_err(|error| {
-                    let hint = error.hint_text().unwrap_or_default();
-                    DataFusionError::Plan(format!("{error} hint: {hint}"))
-                })
+                session.query(&source).await.map_err(|error| told(&error))
             }
+            Self::Adhoc(_) => unreachable!("a console gives rows"),
         }
     }
 }
@@ -94,11 +142,7 @@ impl DB for Session {
     type ColumnType = DefaultColumnType;
 
     fn run(&mut self, sql: &str) -> Result<DBOutput<DefaultColumnType>, DataFusionError> {
-        let (schema, batches) = self.runtime.block_on(async {
-            let frame = self.database.frame(sql).await?;
-            let schema = SchemaRef::clone(frame.schema().inner());
-            Ok::<_, DataFusionError>((schema, frame.collect().await?))
-        })?;
+        let (schema, batches) = self.runtime.block_on(self.database.rows(sql))?;
         if schema.fields().is_empty() {
             return Ok(DBOutput::StatementComplete(0));
         }
@@ -176,9 +220,10 @@ fn check(
 ) -> Result<(), Box<dyn Error>> {
     let mut runner = Runner::new(|| async {
         let folder = path.parent().and_then(Path::file_name);
-        let lake = folder.and_then(|folder| lakes.get(folder.to_str()?));
-        let database = match lake {
+        let folder = folder.and_then(|folder| folder.to_str());
+        let database = match folder.and_then(|folder| lakes.get(folder)) {
             Some(lake) => Database::Lake(Arc::clone(lake)),
+            None if folder == Some("adhoc") => Database::Adhoc(Box::new(console(runtime))),
             None => Database::Functions(context(batch_size)?),
         };
         Ok(Session {

@@ -26,6 +26,36 @@ fn mixed() -> Workspace {
 }
 
 #[test]
+fn a_look_writes_nothing() {
+    let workspace = mixed();
+    let range = ["--from", "2026-01-01", "--to", "2026-01-01T06:00"];
+    let looks: [&[&str]; 4] = [
+        &STATUS,
+        &["run", "jobs/night.yaml", "--due", "--plan"],
+        &[
+            "backfill",
+            "jobs/night.yaml",
+            range[0],
+            range[1],
+            range[2],
+            range[3],
+            "--plan",
+        ],
+        &[
+            "prune",
+            "jobs/night.yaml",
+            "--older-than",
+            "1d",
+            "--dry-run",
+        ],
+    ];
+    for look in looks {
+        workspace.succeed(look);
+        assert!(!workspace.path("out").exists(), "{look:?}");
+    }
+}
+
+#[test]
 fn a_calendar_says_how_every_tile_stands() {
     let workspace = mixed();
     shown("status_nothing_run", &workspace, &STATUS);

@@ -13,6 +13,7 @@ use std::process::Command;
 
 use datafusion::arrow::array::{Array, RecordBatch};
 use datafusion::parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use lakehunt::hunt::Hunt;
 use lakehunt::output::value;
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
@@ -306,6 +307,12 @@ tables:
     format: ndjson
     layout: \"day={time:%Y-%m-%d}/**\"
 ";
+
+/// Whether a hunt is about attacks that events show, and neither about what other hunts found nor about the sources.
+pub(crate) fn is_of_attacks(hunt: &Hunt) -> bool {
+    let tags = &hunt.front_matter.tags;
+    !tags.iter().any(|tag| tag.starts_with("lakehunt."))
+}
 
 /// One Sysmon process creation of 2026-01-01 with a newline; every tenth is a hit of `wmic_format`.
 pub(crate) fn event(number: u64) -> String {

@@ -8,19 +8,17 @@ mod show;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use chrono::{DateTime, Duration, Utc};
+use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 
 use crate::cli::{AlertsArgs, AlertsCommand, OutputArgs, WindowArgs};
 use crate::error::{Error, Result};
+use crate::history::SUPPRESS;
 use crate::history::stored::{self, StoredAlert};
 use crate::job::Job;
 use crate::output::Output;
 use crate::printer::Printer;
 use crate::time::{Window, parse_instant, resolve_range};
-
-/// What a job says by default.
-const SUPPRESS: Duration = Duration::hours(24);
 
 pub(super) fn run(arguments: &AlertsArgs, printer: &Printer, now: DateTime<Utc>) -> Result<u8> {
     match &arguments.command {

@@ -11,6 +11,7 @@ use super::Place;
 use crate::cli::{AlertsShowArgs, TestFormat};
 use crate::commands::hunts::sql;
 use crate::commands::read_back::read_back;
+use crate::commands::read_results::add_results;
 use crate::commands::run_tile::lookback;
 use crate::commands::summary::{events_of, finding};
 use crate::commands::{data, harmless_json, runtime};
@@ -20,9 +21,10 @@ use crate::history::stored::StoredAlert;
 use crate::hunt::{Content, Hunt, Library, attack};
 use crate::job::Job;
 use crate::lake::Lake;
-use crate::output::Ledger;
 use crate::output::alert::Evidence;
+use crate::output::ledger::ResultsRead;
 use crate::output::value::rfc3339;
+use crate::output::{Ledger, Output};
 use crate::printer::Printer;
 use crate::report::story::Event;
 use crate::report::visible::{neutral, shorten_counting};
@@ -104,7 +106,7 @@ async fn gather<'a>(
         ));
         return Ok(shown);
     };
-    if let Err(error) = shown.read(&lake).await {
+    if let Err(error) = shown.read(&lake, &place.output).await {
         shown.problems.push(error.in_one_line());
     }
     Ok(shown)
@@ -112,7 +114,7 @@ async fn gather<'a>(
 
 impl Shown<'_> {
     /// Reads the hunt as it is today, and the raw events.
-    async fn read(&mut self, lake: &PathBuf) -> Result<()> {
+    async fn read(&mut self, lake: &PathBuf, output: &Output) -> Result<()> {
         let beside = self.job.map_or(lake, |job| &job.path);
         let content = Content::beside(Some(beside))?;
         self.hunt = Library::load(&content).get(&self.alert.hunt).ok().cloned();
@@ -127,7 +129,8 @@ impl Shown<'_> {
         };
         let wanted: Vec<&Evidence> = self.alert.evidence.iter().collect();
         let tables = &ledger.tables;
-        let events = read_back(&engine, tables, &wanted, u64::MAX, &mut self.problems).await;
+        let mut events = read_back(&engine, tables, &wanted, u64::MAX, &mut self.problems).await;
+        add_results(output, &wanted, &mut events, &mut self.problems).await;
         self.events = events_of(&self.alert.evidence, &events);
         Ok(())
     }
@@ -263,11 +266,26 @@ impl Shown<'_> {
         text
     }
 
+    /// Whether its hunt looked at what others found.
+    fn is_second(&self) -> bool {
+        self.results().is_some()
+    }
+
+    fn results(&self) -> Option<&ResultsRead> {
+        let record = self.ledger.as_ref()?.hunts.get(&self.alert.hunt)?;
+        record.results.as_ref()
+    }
+
     fn events(&self, text: &mut String) {
         let alert = self.alert;
         let _ = writeln!(
             text,
-            "\n## Raw events ({} of {}{})",
+            "\n## {} ({} of {}{})",
+            if self.is_second() {
+                "Alerts behind it"
+            } else {
+                "Raw events"
+            },
             self.events.len(),
             alert.evidence.len(),
             if alert.evidence_truncated {
@@ -332,12 +350,20 @@ impl Shown<'_> {
             .as_ref()
             .and_then(|hunt| hunt.front_matter.lookback.clone());
         let before = before.map_or(String::new(), |before| format!(", and {before} before"));
-        let _ = writeln!(
-            words,
-            "The hunt {} read the events of {start} to {end}{before} in {}.",
-            alert.hunt,
-            if read.is_empty() { "its tables" } else { &read }
-        );
+        let _ = match self.results() {
+            Some(results) => writeln!(
+                words,
+                "The hunt {} read what the job's other hunts gave from {start} to {end}{before}: {}.",
+                alert.hunt,
+                results.relations.join(", ")
+            ),
+            None => writeln!(
+                words,
+                "The hunt {} read the events of {start} to {end}{before} in {}.",
+                alert.hunt,
+                if read.is_empty() { "its tables" } else { &read }
+            ),
+        };
         if let Some(hunt) = &self.hunt {
             let front = &hunt.front_matter;
             let _ = writeln!(
@@ -372,7 +398,14 @@ impl Shown<'_> {
         let _ = writeln!(
             words,
             "Behind it: {}. The last, at {}, is in the window, so the alert counts there and nowhere else.",
-            number(alert.event_count, "raw event"),
+            number(
+                alert.event_count,
+                if self.is_second() {
+                    "result"
+                } else {
+                    "raw event"
+                }
+            ),
             rfc3339(alert.last_seen)
         );
         let risk = alert

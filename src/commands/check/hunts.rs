@@ -8,7 +8,7 @@ use tokio::task::JoinHandle;
 
 use super::{Check, Target};
 use crate::engine::check::Verdict;
-use crate::engine::{Engine, Session};
+use crate::engine::{Engine, Session, results};
 use crate::error::{Error, Result, did_you_mean};
 use crate::hunt::library::Examined;
 use crate::hunt::{Content, Hunt, Parameter, Status, fixture, front_matter, tags};
@@ -30,6 +30,11 @@ impl OnLake {
         let engine = Engine::new(Arc::clone(&lake), None)?;
         let session = engine.session(None, None).await?;
         Ok(Self { lake, session })
+    }
+
+    async fn check(&self, hunt: &Hunt, target: &Target<'_>) -> Verdict {
+        let (lake, parameters) = (&self.lake, &target.parameters);
+        self.session.check_hunt(hunt, lake, parameters).await
     }
 }
 
@@ -132,7 +137,7 @@ impl Check<'_> {
                 self.warning(Some(name), warning);
             }
             if let Some(on_lake) = lake {
-                let again = on_lake.session.check_hunt(hunt, &target.parameters).await;
+                let again = on_lake.check(hunt, target).await;
                 for error in again.errors {
                     self.error(Some(name), error);
                 }
@@ -180,7 +185,7 @@ impl Check<'_> {
             return None;
         }
         if let Some(on_lake) = lake {
-            return Some(on_lake.session.check_hunt(hunt, &target.parameters).await);
+            return Some(on_lake.check(hunt, target).await);
         }
         let is_table = |file: &LakeFile| {
             let mut tables = file.tables.keys();
@@ -189,7 +194,7 @@ impl Check<'_> {
         let file = nearest.and_then(|path| LakeFile::read(path).ok());
         if let Some(file) = file.filter(is_table) {
             return match OnLake::open(&file.path, self.content).await {
-                Ok(on_lake) => Some(on_lake.session.check_hunt(hunt, &target.parameters).await),
+                Ok(on_lake) => Some(on_lake.check(hunt, target).await),
                 Err(error) => {
                     let message = format!(
                         "`{relation}` is a table of {}, which cannot be opened: {}",
@@ -205,9 +210,11 @@ impl Check<'_> {
         }
         let views = self.checker.views();
         if let Some(error) = verdict.errors.pop() {
-            let known = views.keys().map(String::as_str);
-            let hint = did_you_mean(relation, known.clone()).unwrap_or_else(|| {
-                let known: Vec<_> = known.collect();
+            let mut known: Vec<&str> = views.keys().map(String::as_str).collect();
+            for name in results::names() {
+                known.push(name);
+            }
+            let hint = did_you_mean(relation, known.iter().copied()).unwrap_or_else(|| {
                 format!(
                     "there are {}; a table of a lake needs --lake FILE",
                     known.join(", ")

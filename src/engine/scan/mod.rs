@@ -2,30 +2,36 @@
 //! over those.
 //!
 //! Two phases, so that nothing can deadlock: the pass over the files never waits for a hunt, and a hunt's error or
-//! limit ends that hunt only. A hunt whose survivors do not fit streams from a scan of its own instead.
+//! limit ends that hunt only. What was found and does not fit into memory waits on disk.
+
+mod explain;
+mod found;
+mod hunt;
+mod passes;
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use datafusion::arrow::array::RecordBatch;
-use datafusion::common::tree_node::{Transformed, TreeNode};
-use datafusion::datasource::memory::MemorySourceConfig;
-use datafusion::physical_plan::{ExecutionPlan, collect};
+use datafusion::physical_plan::ExecutionPlan;
 use futures::StreamExt;
 
 use super::plan::scans;
-use super::{Engine, PlannedHunt, Session, panics};
+use super::{Engine, PlannedHunt, Session};
 use crate::error::{Error, Result};
 use crate::lake::ScanReport;
-use crate::lake::consumer::Deduplicator;
+use crate::lake::consumer::{Consumer, Consumers};
 use crate::lake::decoded::DecodePlan;
 use crate::lake::exec::parallelism;
-use crate::lake::raw::with_raw;
 use crate::lake::scan::Pass;
 use crate::lake::table::{Listing, Table};
 use crate::lake::{FileReport, LakeScanExec};
 use crate::time::Window;
+use found::{Found, Room};
+use hunt::{run_hunt, why};
+use passes::{Planned, plan_passes};
 
 /// What a run read of one table.
 #[derive(Debug, Clone)]
@@ -49,25 +55,47 @@ pub struct HuntOutcome {
     pub rows: std::result::Result<Vec<RecordBatch>, String>,
     /// Rows of each table that its filters let through.
     pub matched: BTreeMap<String, u64>,
+    /// What it cost.
+    pub cost: HuntCost,
 }
 
-/// The survivors of one leaf of one hunt.
+/// What a hunt cost; nothing of it is in a result.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct HuntCost {
+    /// Rows that its filters let through, copies of records too.
+    pub rows_in: u64,
+    /// Rows of its result.
+    pub rows_out: u64,
+    /// Bytes of its rows that did not fit into memory.
+    pub spilled: u64,
+    /// In the scan, what was done for it alone: conjuncts that can fail, and its columns. What hunts share is not in it.
+    pub scan: Duration,
+    /// Of its plan over the rows that were found.
+    pub plan: Duration,
+}
+
+/// One leaf of one hunt.
 struct Leaf {
     hunt: usize,
     scan: LakeScanExec,
-    batches: Vec<RecordBatch>,
-    seen: Deduplicator,
-    bytes: usize,
+    found: Found,
     matched: u64,
-    outcome: LeafState,
+    took: Duration,
+    /// Why it has no rows.
+    failed: Option<String>,
 }
 
-enum LeafState {
-    Collecting,
-    /// Its survivors do not fit: the hunt scans by itself.
-    Overflowed,
-    Failed(String),
+/// Planned hunts of one tile, among those of several that run at once.
+#[derive(Debug, Clone)]
+pub struct Group {
+    /// The tile: reports count as inside what is inside of it.
+    pub focus: Window,
+    /// Its hunts.
+    pub hunts: Range<usize>,
 }
+
+/// What a run of one tile or several gives: the outcome of each hunt, and of each tile what was read.
+pub type Scanned = (Vec<HuntOutcome>, Vec<BTreeMap<String, TableScan>>);
 
 impl Engine {
     /// Runs planned hunts: one pass per table, then each hunt over its survivors. `watch` is told the sums of files and
@@ -83,112 +111,112 @@ impl Engine {
         timeout: Duration,
         watch: &dyn Fn(u64, u64),
     ) -> Result<(Vec<HuntOutcome>, BTreeMap<String, TableScan>)> {
-        let mut leaves = Vec::new();
-        for (hunt, planned) in hunts.iter().enumerate() {
-            for scan in scans(&planned.plan).map_err(failed)? {
-                leaves.push(Leaf {
-                    hunt,
-                    scan,
-                    batches: Vec::new(),
-                    seen: Deduplicator::default(),
-                    bytes: 0,
-                    matched: 0,
-                    outcome: LeafState::Collecting,
-                });
-            }
-        }
-        let mut by_table: BTreeMap<String, (Arc<Table>, Vec<usize>)> = BTreeMap::new();
-        for (index, leaf) in leaves.iter().enumerate() {
-            let table = &leaf.scan.table;
-            let entry = by_table.entry(table.name.clone());
-            let entry = entry.or_insert_with(|| (Arc::clone(table), Vec::new()));
-            // One pass reads what any of the hunts asks of the records.
-            entry.0 = with_raw(&entry.0, table.raw_fields());
-            entry.1.push(index);
-        }
-        let mut passes = Vec::new();
-        for (name, (table, members)) in by_table {
-            let window = hull(
-                members
-                    .iter()
-                    .map(|index| leaves[*index].scan.consumer.window),
-            );
-            match table.list(window).await {
-                Ok(listing) => passes.push((name, table, members, window, listing)),
-                // It costs the hunts that read the table.
-                Err(error) => {
-                    for index in members {
-                        leaves[index].outcome = LeafState::Failed(error.in_one_line());
-                    }
-                }
-            }
-        }
-        let files = passes.iter().flat_map(|(.., listing)| &listing.files);
+        let group = Group {
+            focus,
+            hunts: 0..hunts.len(),
+        };
+        let groups = [group];
+        let scanned = self.run_groups(session_of, hunts, &groups, timeout, watch);
+        let (outcomes, mut scans) = scanned
+            .await?
+            .ok_or_else(|| Error::failure("a scan of one tile cannot be divided"))?;
+        Ok((outcomes, scans.pop().unwrap_or_default()))
+    }
+
+    /// [`Engine::run`] for several tiles, oldest first, so that what neighbours both need is read once. Every tile gets what
+    /// it gets alone. Row groups of Parquet are read tile by tile: which are read is part of a tile's report, and few are
+    /// read twice. `None` where so much is bad that the tiles cannot be told apart: they have to run one by one.
+    ///
+    /// # Errors
+    /// Those of [`Engine::run`].
+    pub async fn run_groups(
+        &self,
+        session_of: &dyn Fn(usize) -> Arc<Session>,
+        hunts: &[PlannedHunt],
+        groups: &[Group],
+        timeout: Duration,
+        watch: &dyn Fn(u64, u64),
+    ) -> Result<Option<Scanned>> {
+        let mut leaves = leaves_of(hunts)?;
+        let passes = plan_passes(&mut leaves, groups).await;
+        let files = passes.iter().flat_map(|pass| &pass.listing.files);
         let (count, bytes) = files.fold((0, 0), |(count, bytes), file| {
             (count + 1, bytes + file.object.size)
         });
         watch(count, bytes);
-        let mut scanned = BTreeMap::new();
-        for (name, table, members, window, listing) in passes {
-            let scan = self
-                .pass(&table, window, focus, listing, &members, &mut leaves)
-                .await?;
-            scanned.insert(name, scan);
+        let mut scanned = vec![BTreeMap::new(); groups.len()];
+        let mut room = Room::new(&self.runtime, self.memory);
+        for pass in passes {
+            let focus = pass.groups.iter();
+            let focus = focus.map(|(group, _)| groups[*group].focus).collect();
+            let report = self.pass(&pass, focus, &mut leaves, &mut room).await?;
+            if report.let_go && pass.groups.len() > 1 {
+                return Ok(None);
+            }
+            for (position, (group, listing)) in pass.groups.iter().enumerate() {
+                let own = pass.members.iter().map(|index| &leaves[*index]);
+                let own = own.filter(|leaf| groups[*group].hunts.contains(&leaf.hunt));
+                let scan = TableScan {
+                    table: Arc::clone(&pass.table),
+                    listing: Arc::clone(listing),
+                    files: files_of(&report, listing, position),
+                    matched: own.map(|leaf| leaf.matched).sum(),
+                };
+                scanned[*group].insert(pass.table.name.clone(), scan);
+            }
         }
         let mut outcomes = Vec::new();
+        // They are in order of the hunts.
+        let mut leaves = leaves.into_iter().peekable();
         for (hunt, planned) in hunts.iter().enumerate() {
-            let own: Vec<Leaf> = take_leaves(&mut leaves, hunt);
+            let own = std::iter::from_fn(|| leaves.next_if(|leaf| leaf.hunt == hunt));
+            let own: Vec<Leaf> = own.collect();
             let mut matched = BTreeMap::new();
             for leaf in own.iter().filter(|leaf| leaf.matched > 0) {
                 *matched.entry(leaf.scan.table.name.clone()).or_default() += leaf.matched;
             }
-            let rows = run_hunt(planned, own, &session_of(hunt), timeout, self.memory).await;
+            let mut cost = cost_so_far(&own);
+            let held = own.iter().map(|leaf| leaf.found.bytes()).sum();
+            let session = session_of(hunt);
+            let rows = run_hunt(planned, own, &session, timeout, self.memory, &mut cost).await;
+            room.release(held);
             outcomes.push(HuntOutcome {
                 hunt,
                 rows,
                 matched,
+                cost,
             });
         }
-        Ok((outcomes, scanned))
+        Ok(Some((outcomes, scanned)))
     }
 
     async fn pass(
         &self,
-        table: &Arc<Table>,
-        window: Option<Window>,
-        focus: Window,
-        listing: Arc<Listing>,
-        members: &[usize],
+        planned: &Planned,
+        focus: Vec<Window>,
         leaves: &mut [Leaf],
-    ) -> Result<TableScan> {
-        let mut columns = Vec::new();
-        for index in members {
-            columns.extend(
-                leaves[*index]
-                    .scan
-                    .consumer
-                    .columns(table)
-                    .map_err(failed)?,
-            );
-        }
-        let mut plan = DecodePlan::new(Arc::clone(table), window, columns);
-        plan.focus = Some(focus);
-        let consumers = members
-            .iter()
-            .map(|index| leaves[*index].scan.consumer.compile(&plan))
-            .collect::<datafusion::error::Result<Vec<_>>>()
-            .map_err(failed)?;
+        room: &mut Room,
+    ) -> Result<ScanReport> {
+        let Planned {
+            table,
+            members,
+            window,
+            listing,
+            ..
+        } = planned;
+        let readers = members.iter().map(|index| &leaves[*index].scan.consumer);
+        let readers: Vec<&Consumer> = readers.collect();
+        let (mut plan, consumers) = bind(table, *window, &readers).map_err(failed)?;
+        plan.focus = focus;
+        let times = consumers.times();
         let report = Arc::new(std::sync::Mutex::new(ScanReport::default()));
         let pass = Pass {
             plan,
             consumers,
-            listing: Arc::clone(&listing),
+            listing: Arc::clone(listing),
             parallel: parallelism(1),
             progress: Arc::clone(&self.progress),
         };
-        // Survivors may take a quarter of the memory; the rest is for the hunts' own plans.
-        let budget = self.memory / 4;
-        let mut held: usize = leaves.iter().map(|leaf| leaf.bytes).sum();
         let mut deliveries = Box::pin(pass.run(Arc::clone(&report)));
         while let Some(delivery) = deliveries.next().await {
             let delivery = delivery.map_err(failed)?;
@@ -197,123 +225,114 @@ impl Engine {
             if let Ok(rows) = &delivery.rows {
                 leaf.matched += rows.ids.len() as u64;
             }
-            if !matches!(leaf.outcome, LeafState::Collecting) {
+            if leaf.failed.is_some() {
                 continue;
             }
-            match delivery.rows.and_then(|rows| leaf.seen.keep_first(rows)) {
-                Ok(None) => {}
-                Ok(Some(batch)) => {
-                    let bytes = batch.get_array_memory_size();
-                    leaf.bytes += bytes;
-                    held += bytes;
-                    leaf.batches.push(batch);
-                    if held > budget {
-                        held -= leaf.bytes;
-                        leaf.bytes = 0;
-                        leaf.batches = Vec::new();
-                        leaf.seen = Deduplicator::default();
-                        leaf.outcome = LeafState::Overflowed;
-                    }
-                }
-                Err(error) => leaf.outcome = LeafState::Failed(why(&error, self.memory)),
+            let rows = delivery.rows;
+            let added = room.counted(&mut leaf.found, |found| found.add(rows?));
+            if let Err(error) = added {
+                leaf.fail(why(&error, self.memory), room);
             }
+            self.make_room(leaves, room);
         }
         drop(deliveries);
-        let files =
-            std::mem::take(&mut report.lock().unwrap_or_else(PoisonError::into_inner).files);
-        Ok(TableScan {
-            table: Arc::clone(table),
-            listing,
-            files,
-            matched: members.iter().map(|index| leaves[*index].matched).sum(),
-        })
-    }
-}
-
-fn take_leaves(leaves: &mut Vec<Leaf>, hunt: usize) -> Vec<Leaf> {
-    let (own, others) = std::mem::take(leaves)
-        .into_iter()
-        .partition(|leaf| leaf.hunt == hunt);
-    *leaves = others;
-    own
-}
-
-async fn run_hunt(
-    planned: &PlannedHunt,
-    leaves: Vec<Leaf>,
-    session: &Session,
-    timeout: Duration,
-    memory: usize,
-) -> std::result::Result<Vec<RecordBatch>, String> {
-    let mut survivors = Vec::new();
-    for leaf in leaves {
-        match leaf.outcome {
-            LeafState::Failed(reason) => return Err(reason),
-            LeafState::Overflowed => survivors.push(None),
-            LeafState::Collecting => survivors.push(Some((leaf.batches, leaf.scan.schema()))),
+        for (index, took) in members.iter().zip(times) {
+            let leaf = &mut leaves[*index];
+            leaf.took += Duration::from_nanos(took.value() as u64);
+            room.counted(&mut leaf.found, Found::close);
         }
+        // It shrinks, which never fails.
+        let _ = room.reserve();
+        let mut report = report.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(std::mem::take(&mut *report))
     }
-    let mut survivors = survivors.into_iter();
-    let plan = Arc::clone(&planned.plan).transform_up(|node| {
-        if node.downcast_ref::<LakeScanExec>().is_none() {
-            return Ok(Transformed::no(node));
-        }
-        match survivors.next().flatten() {
-            Some((batches, schema)) => {
-                let source = MemorySourceConfig::try_new_exec(&[batches], schema, None)?;
-                Ok(Transformed::yes(source as Arc<dyn ExecutionPlan>))
+
+    /// Sends rows to disk until the others fit: those of the scan that has most of them. Where identities do not fit, the
+    /// hunt that has most of them ends.
+    fn make_room(&self, leaves: &mut [Leaf], room: &mut Room) {
+        while room.lacks_rows() {
+            let Some(leaf) = leaves.iter_mut().max_by_key(|leaf| leaf.found.bytes()) else {
+                return;
+            };
+            if let Err(error) = room.spill(&mut leaf.found) {
+                let reason = error.strip_backtrace();
+                leaf.fail(format!("its rows cannot be kept on disk: {reason}"), room);
             }
-            None => Ok(Transformed::no(node)),
         }
-    });
-    let plan = plan.map_err(|error| why(&error, memory))?.data;
-    let task = session.context().task_ctx();
-    match tokio::time::timeout(timeout, panics::caught(collect(plan, task))).await {
-        Ok(Ok(rows)) => rows.map_err(|error| why(&error, memory)),
-        Ok(Err(panic)) => Err(format!("the query engine broke off: {panic}")),
-        Err(_) => Err(format!(
-            "took longer than its limit of {} s",
-            timeout.as_secs()
-        )),
-    }
-}
-
-/// A limit as it is usually written.
-fn limit_text(bytes: usize) -> String {
-    let units = [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)];
-    match units
-        .into_iter()
-        .find(|(_, size)| bytes.is_multiple_of(*size))
-    {
-        Some((unit, size)) => format!("{} {unit}", bytes / size),
-        None => format!("{bytes} bytes"),
-    }
-}
-
-/// Why a hunt failed, in one line for the summary.
-fn why(error: &datafusion::error::DataFusionError, memory: usize) -> String {
-    match error.find_root() {
-        datafusion::error::DataFusionError::ResourcesExhausted(_) => {
-            format!(
-                "it needs more than the memory limit of {} (--memory)",
-                limit_text(memory)
-            )
+        while room.lacks_identities() {
+            let largest = leaves
+                .iter_mut()
+                .max_by_key(|leaf| leaf.found.identity_bytes());
+            let Some(leaf) = largest else { return };
+            leaf.fail(hunt::beyond(self.memory), room);
         }
-        _ => error.strip_backtrace(),
     }
 }
 
-/// The smallest window that holds all of them; all time if one wants all time.
-fn hull(windows: impl Iterator<Item = Option<Window>>) -> Option<Window> {
-    let mut hull: Option<Window> = None;
-    for window in windows {
-        let window = window?;
-        hull = Some(hull.map_or(window, |hull| Window {
-            start: hull.start.min(window.start),
-            end: hull.end.max(window.end),
-        }));
+impl Leaf {
+    /// Ends its hunt: it takes no more rows, and no room.
+    fn fail(&mut self, reason: String, room: &mut Room) {
+        self.failed = Some(reason);
+        room.counted(&mut self.found, Found::clear);
     }
-    hull
+}
+
+/// What a hunt cost before it runs.
+fn cost_so_far(leaves: &[Leaf]) -> HuntCost {
+    HuntCost {
+        rows_in: leaves.iter().map(|leaf| leaf.matched).sum(),
+        spilled: leaves.iter().map(|leaf| leaf.found.spilled()).sum(),
+        scan: leaves.iter().map(|leaf| leaf.took).sum(),
+        ..HuntCost::default()
+    }
+}
+
+/// The scans of all hunts, in their order.
+fn leaves_of(hunts: &[PlannedHunt]) -> Result<Vec<Leaf>> {
+    let mut leaves = Vec::new();
+    for (hunt, planned) in hunts.iter().enumerate() {
+        for scan in scans(&planned.plan).map_err(failed)? {
+            leaves.push(Leaf {
+                hunt,
+                found: Found::new(scan.schema()),
+                scan,
+                matched: 0,
+                took: Duration::ZERO,
+                failed: None,
+            });
+        }
+    }
+    Ok(leaves)
+}
+
+/// What a pass decodes for some readers, and these bound to it.
+fn bind(
+    table: &Arc<Table>,
+    window: Option<Window>,
+    readers: &[&Consumer],
+) -> datafusion::error::Result<(DecodePlan, Consumers)> {
+    let mut columns = Vec::new();
+    for reader in readers {
+        columns.extend(reader.columns(table)?);
+    }
+    let mut plan = DecodePlan::new(Arc::clone(table), window, columns);
+    let consumers = Consumers::new(readers, &mut plan)?;
+    Ok((plan, consumers))
+}
+
+/// What a pass for several tiles says of the files of one, as a pass for it alone says it.
+fn files_of(report: &ScanReport, listing: &Listing, position: usize) -> Vec<FileReport> {
+    let mut own = ScanReport::default();
+    let mut wanted = listing.files.iter().peekable();
+    for file in &report.files {
+        if wanted
+            .next_if(|wanted| wanted.object.path == file.object.path)
+            .is_some()
+        {
+            own.add(file.of_focus(position));
+        }
+    }
+    own.files
 }
 
 fn failed(error: datafusion::error::DataFusionError) -> Error {

@@ -189,7 +189,13 @@ fn alerts_plot(page: &mut String, days: &[Day], counts: &[BTreeMap<Level, u64>])
         grouped(most),
         grouped(today)
     );
-    figure(page, "Alerts a day, by level", &description, &body);
+    let keys: Vec<String> = WORST_FIRST
+        .into_iter()
+        .filter(|level| counts.iter().any(|day| day.contains_key(level)))
+        .map(|level| format!(" <span class=\"key key-{0}\">{0}</span>", level.as_str()))
+        .collect();
+    let caption = format!("Alerts a day{}", keys.concat());
+    figure(page, &caption, &description, &body);
 }
 
 fn risk_plot(page: &mut String, days: &[Day], risks: &[u64]) {

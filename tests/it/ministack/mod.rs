@@ -14,7 +14,8 @@ use std::time::Duration;
 use crate::workspace::{Printed, Workspace, hashes_of};
 
 /// A bucket for each test: they run at the same time.
-pub(crate) const BUCKETS: [&str; 8] = [
+pub(crate) const BUCKETS: [&str; 9] = [
+    "flips",
     "nightly",
     "conditions",
     "paused",

@@ -1,4 +1,5 @@
-//! What a run cost: requests, bytes, files, row groups, rows and time. For `--stats`; nothing of it is in a result.
+//! What a run, or a statement, cost: requests, bytes, files, row groups, rows and time, and what each hunt did. For
+//! `--stats`; nothing of it is in a result.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -7,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
-use crate::engine::TableScan;
+use crate::engine::{HuntOutcome, PlannedHunt, TableScan};
 use crate::lake::FileReport;
 use crate::lake::table::Listing;
 use crate::printer::Printer;
@@ -15,15 +16,22 @@ use crate::store::{Budget, Traffic, traffic};
 
 /// What was counted so far. Tiles of a backfill count side by side.
 #[derive(Debug)]
-pub(super) struct Stats {
+pub struct Stats {
     started: Instant,
     marked: Mutex<Instant>,
     stages: Mutex<Vec<(&'static str, Duration)>>,
+    first_row: Mutex<Option<Duration>>,
     tables: Mutex<BTreeMap<String, TableStats>>,
+    hunts: Mutex<BTreeMap<String, HuntStats>>,
+    /// What went to buckets before it began.
+    before: BTreeMap<String, Traffic>,
 }
 
+/// Hunts that people are shown, those first that took longest.
+const HUNTS_SHOWN: usize = 20;
+
 /// The stage whose time rows are divided by.
-pub(super) const SCAN: &str = "scan";
+pub const SCAN: &str = "scan";
 
 /// What was read of one table.
 #[derive(Debug, Clone, Default, Serialize)]
@@ -42,12 +50,31 @@ struct TableStats {
     rows: u64,
 }
 
+/// What one hunt cost, in all tiles. What hunts share, reading and most of their conditions, is in none of them.
+#[derive(Debug, Clone, Default, Serialize)]
+struct HuntStats {
+    /// Rows that its filters let through.
+    rows_in: u64,
+    rows_out: u64,
+    /// Bytes of its rows that did not fit into memory.
+    spilled_bytes: u64,
+    /// In the scan, for it alone: conditions that can fail, and its columns.
+    scan_seconds: f64,
+    /// Of its plan over the rows that were found.
+    plan_seconds: f64,
+}
+
 /// All of it, for machines.
 #[derive(Debug, Serialize)]
 struct Summary {
     seconds: f64,
     stages: BTreeMap<&'static str, f64>,
+    /// From the beginning to the first row that was given out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    first_row_seconds: Option<f64>,
     tables: BTreeMap<String, TableStats>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    hunts: BTreeMap<String, HuntStats>,
     rows_per_second: f64,
     /// By address; local folders have no requests.
     requests: BTreeMap<String, Traffic>,
@@ -60,18 +87,40 @@ fn held<T>(counted: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Stats {
-    pub(super) fn start() -> Self {
+    /// Begins to count; what went to buckets counts from the beginning of the process.
+    pub fn start() -> Self {
         let now = Instant::now();
         Self {
             started: now,
             marked: Mutex::new(now),
             stages: Mutex::default(),
+            first_row: Mutex::default(),
             tables: Mutex::default(),
+            hunts: Mutex::default(),
+            before: BTreeMap::new(),
         }
     }
 
+    /// Begins to count, what goes to buckets too: for a statement of many.
+    pub fn from_here() -> Self {
+        Self {
+            before: traffic(),
+            ..Self::start()
+        }
+    }
+
+    /// The time since it began.
+    pub fn elapsed(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    /// Says that there is a row; the first one counts.
+    pub fn row(&self) {
+        held(&self.first_row).get_or_insert_with(|| self.elapsed());
+    }
+
     /// Says that a stage ended: it took the time since the one before.
-    pub(super) fn stage(&self, name: &'static str) {
+    pub fn stage(&self, name: &'static str) {
         let now = Instant::now();
         let took = now - std::mem::replace(&mut *held(&self.marked), now);
         let mut stages = held(&self.stages);
@@ -82,14 +131,28 @@ impl Stats {
     }
 
     /// Adds what a pass over tables read.
-    pub(super) fn scanned(&self, scans: &BTreeMap<String, TableScan>) {
+    pub fn scanned(&self, scans: &BTreeMap<String, TableScan>) {
         for (name, scan) in scans {
             self.read(name, &scan.listing, &scan.files);
         }
     }
 
+    /// Adds what hunts cost.
+    pub fn hunted(&self, hunts: &[PlannedHunt], outcomes: &[HuntOutcome]) {
+        let mut counted = held(&self.hunts);
+        for outcome in outcomes {
+            let name = hunts[outcome.hunt].name.clone();
+            let (stats, cost) = (counted.entry(name).or_default(), &outcome.cost);
+            stats.rows_in += cost.rows_in;
+            stats.rows_out += cost.rows_out;
+            stats.spilled_bytes += cost.spilled;
+            stats.scan_seconds += cost.scan.as_secs_f64();
+            stats.plan_seconds += cost.plan.as_secs_f64();
+        }
+    }
+
     /// Adds what was read of one table.
-    pub(super) fn read(&self, table: &str, listing: &Listing, files: &[FileReport]) {
+    pub fn read(&self, table: &str, listing: &Listing, files: &[FileReport]) {
         let mut tables = held(&self.tables);
         let stats = tables.entry(table.to_owned()).or_default();
         let pruned = listing.files_pruned as u64;
@@ -119,15 +182,25 @@ impl Stats {
         Summary {
             seconds: self.started.elapsed().as_secs_f64(),
             stages,
+            first_row_seconds: held(&self.first_row).map(|after| after.as_secs_f64()),
             tables,
+            hunts: held(&self.hunts).clone(),
             rows_per_second: rows_per_second.round(),
-            requests: traffic(),
+            requests: self.requests(),
             read_ahead_peak_bytes: Budget::of_process().peak(),
         }
     }
 
+    fn requests(&self) -> BTreeMap<String, Traffic> {
+        let now = traffic().into_iter().map(|(address, now)| {
+            let before = self.before.get(&address).copied().unwrap_or_default();
+            (address, now.since(before))
+        });
+        now.filter(|(_, traffic)| traffic.requests() > 0).collect()
+    }
+
     /// Prints it as talk: for people, or as one JSON object.
-    pub(super) fn print(&self, printer: &Printer, is_json: bool) {
+    pub fn print(&self, printer: &Printer, is_json: bool) {
         let summary = self.summary();
         if is_json {
             printer.conclude(&serde_json::to_string(&summary).unwrap_or_default());
@@ -176,12 +249,18 @@ impl Stats {
             ];
             (name, counts)
         });
-        grid(&mut text, "files", heads, rows);
+        if !summary.tables.is_empty() {
+            grid(&mut text, "files", heads, rows);
+        }
+        costs_of_hunts(&mut text, &summary.hunts);
         let stages = held(&self.stages);
         let stages = stages.iter();
-        let stages: Vec<_> = stages
+        let mut stages: Vec<_> = stages
             .map(|(name, took)| format!("{name} {:.2} s", took.as_secs_f64()))
             .collect();
+        if let Some(after) = summary.first_row_seconds {
+            stages.push(format!("first row after {after:.2} s"));
+        }
         let _ = writeln!(
             text,
             "{}; {:.0} rows a second; read ahead {} bytes at most",
@@ -190,6 +269,37 @@ impl Stats {
             summary.read_ahead_peak_bytes
         );
         text
+    }
+}
+
+/// Those that took longest.
+fn costs_of_hunts(text: &mut String, hunts: &BTreeMap<String, HuntStats>) {
+    if hunts.is_empty() {
+        return;
+    }
+    let mut hunts: Vec<_> = hunts.iter().collect();
+    let took = |hunt: &HuntStats| hunt.scan_seconds + hunt.plan_seconds;
+    hunts.sort_by(|(_, a), (_, b)| took(b).total_cmp(&took(a)));
+    let heads = ["rows in", "rows out", "spilled", "scan µs", "plan µs"];
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "microseconds of a run are far below 2^63, and none is negative"
+    )]
+    let micros = |seconds: f64| (seconds * 1e6) as u64;
+    let rows = hunts.iter().take(HUNTS_SHOWN).map(|(name, hunt)| {
+        let counts = [
+            hunt.rows_in,
+            hunt.rows_out,
+            hunt.spilled_bytes,
+            micros(hunt.scan_seconds),
+            micros(hunt.plan_seconds),
+        ];
+        (*name, counts)
+    });
+    grid(text, "hunts", heads, rows);
+    if hunts.len() > HUNTS_SHOWN {
+        let _ = writeln!(text, "and {} more hunts", hunts.len() - HUNTS_SHOWN);
     }
 }
 
