@@ -131,7 +131,12 @@ impl Job {
     /// A configuration error with file and place: it cannot be read, has unknown or missing keys, a bad cron, time or
     /// duration, a grid with gaps or overlaps.
     pub fn read(path: &Path) -> Result<Self> {
-        let (file, text): (JobFile, String) = yaml::read(path, "job")?;
+        let (file, text): (JobFile, String) = yaml::read(path, "job").map_err(|error| {
+            if error.message().starts_with("expected keys and values") {
+                return error.hint("a job has the keys lake, hunts, grid and output");
+            }
+            error
+        })?;
         let place = |key: &str, message: String| locate(&text, path, key, message);
         let folder = path.parent().unwrap_or(Path::new(""));
         let timezone = file.grid.timezone.as_deref().unwrap_or("UTC");

@@ -17,7 +17,11 @@ const STEADY: usize = 10;
 /// In fewer records than this it is chance what they lack.
 const ENOUGH: u64 = 20;
 
-/// One sentence for each column of a table that is not what hunts take it for.
+/// Columns named before the others are only counted.
+const COLUMNS_NAMED: usize = 5;
+
+/// What of a table is not what hunts take it for: a sentence for the columns that as many files lack, and one for each
+/// column with values of another type.
 pub(super) fn notes(hunts: &[PlannedHunt], scans: &BTreeMap<String, TableScan>) -> Vec<String> {
     let mut readers: BTreeMap<(&str, String), BTreeSet<&str>> = BTreeMap::new();
     for hunt in hunts {
@@ -31,6 +35,8 @@ pub(super) fn notes(hunts: &[PlannedHunt], scans: &BTreeMap<String, TableScan>) 
         }
     }
     let mut notes = Vec::new();
+    // Columns come and go together, with a sensor's version or a kind of event: one note for all.
+    let mut missed: BTreeMap<(&str, usize, usize), Missed<'_>> = BTreeMap::new();
     for ((table, column), hunts) in &readers {
         let files = scans[*table].files.iter().filter(|file| file.rows > 0);
         let all = files.clone().count();
@@ -53,13 +59,13 @@ pub(super) fn notes(hunts: &[PlannedHunt], scans: &BTreeMap<String, TableScan>) 
             .filter_map(|file| file.conflicts.get(column))
             .copied()
             .collect();
-        let hunts = named(hunts);
         // One that no file has is a sensor that does not write it, not a drift.
         if absent > 0 && absent < all {
-            notes.push(format!(
-                "{table}: {column}, read by {hunts}, is absent in {absent} of {all} files"
-            ));
+            let group = missed.entry((table, absent, all)).or_default();
+            group.columns.push(column);
+            group.hunts.extend(hunts);
         }
+        let hunts = named(hunts);
         if !misfits.is_empty() {
             notes.push(format!(
                 "{table}: {column}, read by {hunts}, has {} of another type in {} of {all} files",
@@ -68,7 +74,29 @@ pub(super) fn notes(hunts: &[PlannedHunt], scans: &BTreeMap<String, TableScan>) 
             ));
         }
     }
-    notes
+    let absent = missed.iter().map(|((table, absent, all), missed)| {
+        let (verb, columns) = match missed.columns.len() {
+            1 => ("is", missed.columns[0].to_owned()),
+            number if number <= COLUMNS_NAMED => ("are", missed.columns.join(", ")),
+            number => {
+                let named = missed.columns[..COLUMNS_NAMED].join(", ");
+                (
+                    "are",
+                    format!("{named} and {} more", number - COLUMNS_NAMED),
+                )
+            }
+        };
+        let hunts = named(&missed.hunts);
+        format!("{table}: {columns}, read by {hunts}, {verb} absent in {absent} of {all} files")
+    });
+    absent.chain(notes).collect()
+}
+
+/// Columns that as many files of a table lack, and the hunts that read them.
+#[derive(Default)]
+struct Missed<'a> {
+    columns: Vec<&'a str>,
+    hunts: BTreeSet<&'a str>,
 }
 
 /// A few by their names, many by their number: columns such as the command line are read by most hunts.

@@ -85,7 +85,7 @@ async fn alerts_of(
     }
     alerts.retain(|alert| alert.job == job.name && alert.window_start == tile.start);
     alerts.sort_by(|a, b| {
-        let place = |alert: &StoredAlert| (alert.level, alert.risk_score, alert.last_seen);
+        let place = |alert: &StoredAlert| (alert.level, alert.shown_risk(), alert.last_seen);
         place(b)
             .cmp(&place(a))
             .then_with(|| a.alert_id.cmp(&b.alert_id))

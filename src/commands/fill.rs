@@ -121,9 +121,10 @@ pub(super) fn due(
     let result = fill.run(&runtime, printer, &mut |event| {
         match event {
             Event::Ran(report) => {
-                code = worse(code, report.exit_code(fail_on));
+                let own = report.exit_code(fail_on);
+                code = worse(code, own);
                 if arguments.format == Format::Text {
-                    print_text(&report, &setup.root, true, fail_on, started, printer)?;
+                    print_text(&report, &setup.root, true, own, started, printer)?;
                 }
                 reports.push(*report);
             }

@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use crate::engine::{Engine, Session, SqlSource};
 use crate::error::{Error, Result};
+use crate::lake::config::Format;
 use crate::lake::raw_event;
 use crate::lake::table::{DataFile, FILE_COLUMN, Listing, ROW_COLUMN, TABLE_COLUMN, Table};
 use crate::output::alert::Evidence;
@@ -59,7 +60,7 @@ pub(super) async fn read_back(
     bytes: u64,
     problems: &mut Vec<String>,
 ) -> Events {
-    let files = hold(engine, files(tables, wanted, bytes, problems), problems).await;
+    let mut files = hold(engine, files(tables, wanted, bytes, problems), problems).await;
     let mut events = Events::new();
     for place in wanted {
         let is_read = files
@@ -78,7 +79,7 @@ pub(super) async fn read_back(
     if events.is_empty() {
         return events;
     }
-    add_raw(&files, &mut events, problems).await;
+    add_raw(&mut files, &mut events, problems).await;
     if let Err(error) = add_views(engine, &files, &mut events).await {
         problems.push(format!(
             "the views of raw events cannot be read back: {}",
@@ -97,7 +98,8 @@ struct Held {
     objects: BTreeMap<String, Object>,
 }
 
-/// Fetches what is in buckets once, where it is not too much to be held: several views and the raw events are read of it.
+/// Fetches the Parquet files of buckets once, where they are not too much to be held: several views and the raw events are
+/// read of them. Lines are read once as they are.
 async fn hold(engine: &Engine, files: Files, problems: &mut Vec<String>) -> BTreeMap<String, Held> {
     let mut all = BTreeMap::new();
     for (name, mut objects) in files {
@@ -106,7 +108,8 @@ async fn hold(engine: &Engine, files: Files, problems: &mut Vec<String>) -> BTre
         };
         let mut table = Arc::clone(table);
         let wanted: Vec<Object> = objects.values().cloned().collect();
-        if wanted.iter().map(|object| object.size).sum::<u64>() <= PAGE_BYTES {
+        let size: u64 = wanted.iter().map(|object| object.size).sum();
+        if table.format != Format::Ndjson && size <= PAGE_BYTES {
             let (held, lost) = table.hold(&wanted).await;
             table = Arc::new(held);
             for (path, error) in lost {
@@ -162,28 +165,49 @@ fn files(
     files
 }
 
-async fn add_raw(files: &BTreeMap<String, Held>, events: &mut Events, problems: &mut Vec<String>) {
+/// Adds the events as the sensor wrote them. Where they are lines, the views are then read of these lines alone, and not
+/// of their files once more.
+async fn add_raw(
+    files: &mut BTreeMap<String, Held>,
+    events: &mut Events,
+    problems: &mut Vec<String>,
+) {
     for (name, held) in files {
+        let mut found = BTreeMap::new();
         for (path, object) in &held.objects {
             let of_file = events
                 .keys()
                 .filter(|place| place.table == *name && place.file == *path);
             let rows: BTreeSet<i64> = of_file.map(|place| place.row).collect();
-            match raw_event::read(&held.table, object, &rows).await {
-                Ok(raw) => {
-                    for (row, text) in raw {
-                        let place = Evidence {
-                            table: name.clone(),
-                            file: path.clone(),
-                            row,
-                        };
-                        if let Some(event) = events.get_mut(&place) {
-                            event.raw = Some(text);
-                        }
-                    }
+            let raw = match raw_event::read(&held.table, object, &rows).await {
+                Ok(raw) => raw,
+                Err(error) => {
+                    problems.push(error.in_one_line());
+                    continue;
                 }
-                Err(error) => problems.push(error.in_one_line()),
+            };
+            for (row, text) in &raw {
+                let place = Evidence {
+                    table: name.clone(),
+                    file: path.clone(),
+                    row: *row,
+                };
+                if let Some(event) = events.get_mut(&place) {
+                    event.raw = Some(text.clone());
+                }
             }
+            found.insert(path.clone(), (object.clone(), raw));
+        }
+        match held.table.of_lines(&found).await {
+            Ok(None) => {}
+            Ok(Some((table, objects))) => {
+                let objects = objects.into_iter();
+                held.table = Arc::new(table);
+                held.objects = objects
+                    .map(|object| (object.path.clone(), object))
+                    .collect();
+            }
+            Err(error) => problems.push(error.in_one_line()),
         }
     }
 }
@@ -208,7 +232,7 @@ async fn add_views(
     });
     let session = engine.session_of_files(listings.collect()).await?;
     let lake = engine.lake();
-    for view in lake.views.values() {
+    for view in lake.activities() {
         let is_fed = lake
             .sources(view)
             .any(|(table, _)| files.contains_key(&table.name));

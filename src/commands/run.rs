@@ -13,7 +13,6 @@ use super::setup::Setup;
 use super::{data, fill, level, plan};
 use crate::cli::{Format, RunArgs, WindowArgs};
 use crate::error::{Error, Result};
-use crate::hunt::Level;
 use crate::output::Output;
 use crate::output::publish::summary_path;
 use crate::printer::Printer;
@@ -68,6 +67,7 @@ pub(super) fn run(arguments: &RunArgs, printer: &Printer, now: DateTime<Utc>) ->
     let second = runtime.block_on(setup.second())?;
     let mut reports = Vec::new();
     let mut code = u8::from(!setup.broken.is_empty());
+    let mut last = tiles.last().copied();
     for tile in tiles {
         let tile_run = TileRun {
             engine: &setup.engine,
@@ -88,19 +88,8 @@ pub(super) fn run(arguments: &RunArgs, printer: &Printer, now: DateTime<Utc>) ->
             delivers: !is_exploratory,
             bar: None,
         };
-        let result = runtime.block_on(async {
-            tokio::select! {
-                result = async {
-                    if arguments.rebuild {
-                        rebuild_tile(&tile_run).await
-                    } else {
-                        run_tile(&tile_run, printer).await
-                    }
-                } => result,
-                _ = tokio::signal::ctrl_c() => Err(Error::failure("interrupted; nothing of this tile was published")),
-            }
-        });
-        let report = match result {
+        let made = made(&tile_run, arguments.rebuild, printer);
+        let report = match runtime.block_on(made) {
             Ok(Outcome::Ran(report)) => report,
             Ok(Outcome::Taken | Outcome::Unneeded) => {
                 taken(tile, printer);
@@ -108,20 +97,49 @@ pub(super) fn run(arguments: &RunArgs, printer: &Printer, now: DateTime<Utc>) ->
             }
             Err(error) => return Err(break_off(runtime, &output, error)),
         };
-        code = worse(code, report.exit_code(fail_on));
+        let mut own = report.exit_code(fail_on);
+        if Some(&tile) == last.as_ref() {
+            // Before its summary, whose last line says how the run ends.
+            own = worse(
+                own,
+                runtime.block_on(deliver(&setup.job, &output, printer))?,
+            );
+            last = None;
+        }
+        code = worse(code, own);
         setup.stats.stage("publish");
         if arguments.format == Format::Text {
             let summary = arguments.of.hunts.is_empty();
-            print_text(&report, &root, summary, fail_on, started, printer)?;
+            print_text(&report, &root, summary, own, started, printer)?;
         }
         reports.push(*report);
     }
     print_reports(&reports, arguments.format, printer)?;
-    let delivered = runtime.block_on(deliver(&setup.job, &output, printer))?;
+    if last.is_some() {
+        code = worse(
+            code,
+            runtime.block_on(deliver(&setup.job, &output, printer))?,
+        );
+    }
     if arguments.stats {
         setup.stats.print(printer, arguments.format == Format::Json);
     }
-    Ok(worse(code, delivered))
+    Ok(code)
+}
+
+/// Runs a tile, or makes it again from what it found, until somebody interrupts it.
+async fn made(run: &TileRun<'_>, again: bool, printer: &Printer) -> Result<Outcome> {
+    let made = async {
+        if again {
+            rebuild_tile(run).await
+        } else {
+            run_tile(run, printer).await
+        }
+    };
+    tokio::select! {
+        made = made => made,
+        _ = tokio::signal::ctrl_c() => Err(Error::failure("interrupted; nothing of this tile was published")),
+    }
 }
 
 fn off_the_grid(window: Window, setup: &Setup, aside: &Path, printer: &Printer) {
@@ -143,7 +161,7 @@ pub(super) fn print_text(
     report: &Report,
     root: &Path,
     has_summary: bool,
-    fail_on: Option<Level>,
+    exit_code: u8,
     started: Instant,
     printer: &Printer,
 ) -> Result<()> {
@@ -160,7 +178,7 @@ pub(super) fn print_text(
             elapsed: started.elapsed(),
             peak: peak_memory(),
             summary: summary.as_deref(),
-            exit_code: report.exit_code(fail_on),
+            exit_code,
         },
     );
     data(printer, &text)

@@ -40,7 +40,9 @@ pub(super) async fn run(
     if run.is_exploratory {
         for hunt in hunts {
             let hash = unplanned_hash(run, hunt).await?;
-            let reason = "it looks at the results of tiles, and this window is none".to_owned();
+            let reason =
+                "it looks at the results of tiles, and this window is no tile of the job's grid"
+                    .to_owned();
             let record = HuntRecord::new(hash, State::Skipped, Some(reason));
             results.hunts.insert(hunt.name.clone(), record);
         }

@@ -12,8 +12,8 @@ use crate::error::{Error, Result};
 use crate::history;
 use crate::hunt::Hunt;
 use crate::lake::{BadRecord, FileReport};
-use crate::output::Alert;
 use crate::output::ledger::{HuntRecord, ObjectRecord, State, TableRecord};
+use crate::output::{self, Alert};
 use crate::report::{
     self, AlertReport, Entity, EvidenceRow, HuntReport, HuntState, LostFile, Report, TableReport,
 };
@@ -28,6 +28,8 @@ fn alert_report(hunt: &Hunt, alert: &Alert, repeat: bool) -> AlertReport {
         level: hunt.front_matter.level,
         // One about the sum of others' has none of its own.
         risk_score: alert.risk_score.filter(|score| *score > 0),
+        risk_sum: output::alert::risk_sum(alert.risk_score, &alert.finding),
+        story: output::alert::story(&alert.finding),
         message: alert.message.clone(),
         entities: alert
             .entities

@@ -65,10 +65,17 @@ impl SqlSource {
             let place = written
                 .or_else(|| self.end().filter(|_| message.contains("EOF")))
                 .or_else(|| self.find_quoted(&message));
-            return match place {
+            let is_command = message.contains("an SQL statement, found: .");
+            let error = match place {
                 Some(place) => self.error_at(place, message.replace("EOF", "the end")),
                 None => Error::configuration(message).in_file(&self.path),
             };
+            if is_command {
+                return error.hint(
+                    "commands that begin with a dot are of the interactive shell; here use options, such as --last 7d",
+                );
+            }
+            return error;
         };
         let (message, _) = without_position(&diagnostic.message);
         let helps = diagnostic.helps.iter().map(|help| help.message.clone());

@@ -245,6 +245,11 @@ fn told<'a>(hunts: impl Iterator<Item = &'a str>, what: &str) -> Option<String> 
         return None;
     }
     let named = hunts[..hunts.len().min(NAMED)].join(", ");
+    let what = match what.split_once(' ') {
+        Some(("is", rest)) if hunts.len() > 1 => format!("are {rest}"),
+        Some(("has", rest)) if hunts.len() > 1 => format!("have {rest}"),
+        _ => what.to_owned(),
+    };
     Some(match hunts.len().saturating_sub(NAMED) {
         0 => format!("{named} {what}"),
         more => format!("{named} and {more} more {what}"),
@@ -254,4 +259,19 @@ fn told<'a>(hunts: impl Iterator<Item = &'a str>, what: &str) -> Option<String> 
 fn counted(count: usize, what: &str) -> String {
     let plural = if count == 1 { "" } else { "s" };
     format!("{count} {what}{plural}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn many_are_where_one_is() {
+        let hunts = ["a", "b", "c", "d", "e", "f", "g"];
+        let said = |number: usize| told(hunts[..number].iter().copied(), "is partial in it");
+        assert_eq!(said(0), None);
+        assert_eq!(said(1).as_deref(), Some("a is partial in it"));
+        let many = said(7).unwrap();
+        assert!(many.ends_with(" more are partial in it"), "{many}");
+    }
 }

@@ -14,7 +14,7 @@ use serde_json::{Map, Value};
 use super::is_repeat;
 use crate::error::{Error, Result};
 use crate::hunt::Level;
-use crate::output::alert::{Entity, Evidence};
+use crate::output::alert::{Entity, Evidence, risk_sum};
 use crate::output::{Output, value};
 use crate::time::Window;
 
@@ -75,6 +75,13 @@ pub struct StoredAlert {
     pub logic_hash: String,
     /// The exception that covers it.
     pub excepted_by: Option<String>,
+}
+
+impl StoredAlert {
+    /// The risk to show and to order by: its own, else that of the alerts it is about, which no sum may count again.
+    pub fn shown_risk(&self) -> Option<i64> {
+        risk_sum(self.risk_score, &self.finding).or(self.risk_score)
+    }
 }
 
 /// Reads the alerts whose tile overlaps a window (all of them for `None`), oldest tile first, then by hunt and id. What

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use chrono::{Days, NaiveDate};
 use futures::StreamExt;
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 
 use super::files;
 use crate::error::Result;
@@ -89,6 +90,9 @@ struct ReadTable {
 struct ReadHunt {
     state: State,
     tables: Vec<String>,
+    /// What a hunt over results saw; it reads no table.
+    #[serde(default)]
+    results: Option<IgnoredAny>,
     alerts: u64,
 }
 
@@ -102,7 +106,9 @@ impl Read {
             State::Skipped => Outcome::Skipped,
             State::Failed => Outcome::Failed,
             State::Partial => Outcome::Partial,
-            State::Complete if hunt.tables.iter().any(has_data) => Outcome::Complete,
+            State::Complete if hunt.results.is_some() || hunt.tables.iter().any(has_data) => {
+                Outcome::Complete
+            }
             State::Complete => Outcome::NoData,
         };
         Cell {
@@ -153,4 +159,24 @@ pub async fn days(output: &Output, job: &str, tile: Window, count: u64) -> Resul
         }
     }
     Ok(days.into_values().collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hunt_over_results_reads_no_table_and_is_not_blind() {
+        let ledger = r#"{"tables": {"events": {"rows_in_window": 0}}, "hunts": {
+            "risk": {"state": "complete", "tables": [], "results": {"relations": ["risk"], "digest": "0"}, "alerts": 3},
+            "blind": {"state": "complete", "tables": ["events"], "alerts": 0}}}"#;
+        let ledger: Read = serde_json::from_str(ledger).unwrap();
+        let cell = |hunt: &str| ledger.cell(&ledger.hunts[hunt]);
+        let seen = Cell {
+            outcome: Outcome::Complete,
+            alerts: 3,
+        };
+        assert_eq!(cell("risk"), seen);
+        assert_eq!(cell("blind").outcome, Outcome::NoData);
+    }
 }

@@ -29,6 +29,7 @@ pub fn parse<T: DeserializeOwned>(
             .replace("unknown field `", "unknown key `")
             .replace("unknown variant `", "unknown word `")
             .replace("missing field `", "missing key `");
+        let message = not_a_mapping(&message).unwrap_or(message);
         let hint = unknown_key(&message);
         let message = Error::configuration(message).maybe_hint(hint);
         match error.location() {
@@ -41,6 +42,14 @@ pub fn parse<T: DeserializeOwned>(
             None => message.in_file(file),
         }
     })
+}
+
+/// What stands where keys and values should, from serde's "invalid type: string \"x\", expected struct JobFile": the name
+/// of a type of ours says nothing to anybody.
+fn not_a_mapping(message: &str) -> Option<String> {
+    let (found, _) = message.split_once(", expected struct ")?;
+    let (key, found) = found.split_once("invalid type: ")?;
+    Some(format!("{key}expected keys and values, not {found}"))
 }
 
 /// What was meant, from serde's "unknown field `a`, expected one of `b`, `c`".

@@ -56,6 +56,7 @@ use std::sync::Arc;
 use crate::error::{Result, did_you_mean};
 use crate::hunt::Content;
 use config::{Clock, Format};
+use view::TellsOf;
 
 /// One lake: its tables, and the views that its forms make possible.
 #[derive(Debug, Clone)]
@@ -145,6 +146,12 @@ impl Lake {
         for table in self.tables.values() {
             table.forget_failures().await;
         }
+    }
+
+    /// The views that tell what happened, fed or not: where to look for events without the name of a view.
+    pub fn activities(&self) -> impl Iterator<Item = &Arc<View>> {
+        let views = self.views.values();
+        views.filter(|view| view.tells_of == TellsOf::Activities)
     }
 
     /// The tables of this lake that feed a view, with each SELECT of their form, in order of their names.

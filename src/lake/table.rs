@@ -2,7 +2,7 @@
 //!
 //! Listing the files is [`super::listing`]'s business, reading them [`super::scan`]'s.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use chrono::Duration;
@@ -166,6 +166,43 @@ impl Table {
             ..self.clone()
         };
         (held, lost)
+    }
+
+    /// The same table over nothing but some lines of its files, by file and number, and those files as they are then: for
+    /// readers that come back to events they have. `None` for a format whose records are no lines.
+    ///
+    /// # Errors
+    /// When they cannot be held, which would be a bug.
+    pub async fn of_lines(
+        &self,
+        files: &BTreeMap<String, (Object, BTreeMap<i64, String>)>,
+    ) -> Result<Option<(Self, Vec<Object>)>> {
+        if self.format != Format::Ndjson {
+            return Ok(None);
+        }
+        let contents = files.values().map(|(object, lines)| {
+            let mut text = String::new();
+            let mut next = 1;
+            for (number, line) in lines {
+                // Empty lines are no records, and keep the numbers of those that are.
+                text.extend(std::iter::repeat_n(
+                    '\n',
+                    usize::try_from(number - next).unwrap_or(0),
+                ));
+                // A record over several lines: none of their ends is inside a string.
+                text.push_str(&line.replace(['\n', '\r'], " "));
+                text.push('\n');
+                next = number + 1;
+            }
+            (object, text.into())
+        });
+        let (location, objects) = self.location.with(contents.collect()).await?;
+        let table = Self {
+            location,
+            compression: None,
+            ..self.clone()
+        };
+        Ok(Some((table, objects)))
     }
 
     /// The same files read with another form, whose last columns are texts of records.

@@ -44,6 +44,18 @@ impl ViewType {
     }
 }
 
+/// What a row of a view stands for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum TellsOf {
+    /// Something that happened.
+    #[default]
+    Activities,
+    /// That a record is there, whatever it says. What shows people what happened looks into no such view: its events are
+    /// in another too, or in none.
+    Records,
+}
+
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct WrittenColumn {
@@ -60,6 +72,9 @@ struct WrittenColumn {
 struct Written {
     /// What its events are.
     description: String,
+    /// What a row stands for.
+    #[serde(default)]
+    tells_of: TellsOf,
     /// Its columns, in order.
     columns: Vec<WrittenColumn>,
 }
@@ -96,6 +111,8 @@ pub struct View {
     pub name: String,
     /// What its events are.
     pub description: String,
+    /// What a row stands for.
+    pub tells_of: TellsOf,
     /// The declared columns, in order.
     pub columns: Vec<ViewColumn>,
     /// SQL by form; several SELECTs of one form are united.
@@ -183,6 +200,7 @@ pub fn load(content: &Content) -> Result<BTreeMap<String, Arc<View>>> {
             let view = View {
                 name: category.to_owned(),
                 description: written.description,
+                tells_of: written.tells_of,
                 columns: written
                     .columns
                     .into_iter()

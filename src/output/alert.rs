@@ -95,6 +95,26 @@ pub struct Alert {
     pub excepted_by: Option<String>,
 }
 
+/// The risk that an alert is about without having it: the finding's own `risk_score`, where the hunt gives none. The alerts
+/// that it adds up have it, so no sum may count it again.
+pub fn risk_sum(score: Option<i64>, finding: &str) -> Option<i64> {
+    if score.is_some_and(|score| score > 0) {
+        return None;
+    }
+    let finding: Value = serde_json::from_str(finding).ok()?;
+    finding.get("risk_score")?.as_i64()
+}
+
+/// The lines of a finding's `story`: what of other alerts led to it.
+pub fn story(finding: &str) -> Vec<String> {
+    let finding: Value = serde_json::from_str(finding).unwrap_or_default();
+    let lines = finding.get("story").and_then(Value::as_array);
+    let lines = lines.into_iter().flatten();
+    lines
+        .filter_map(|line| Some(line.as_str()?.to_owned()))
+        .collect()
+}
+
 fn as_rfc3339<S: serde::Serializer>(
     time: &DateTime<Utc>,
     serializer: S,

@@ -7,7 +7,7 @@ pub(super) fn count(number: usize, noun: &str) -> String {
     amount(number as u64, noun)
 }
 
-/// Like [`count`], for what may be more than memory holds.
+/// Like `count`, for what may be more than memory holds.
 pub fn amount(number: u64, noun: &str) -> String {
     let plural = if number == 1 { "" } else { "s" };
     format!("{} {noun}{plural}", grouped(number))

@@ -120,6 +120,23 @@ impl Text {
         self.lines.push(line);
     }
 
+    /// Text over as many lines as it takes, broken between words: names in it stay whole.
+    pub(super) fn wrapped(&mut self, text: &str) {
+        let shown = neutral(text);
+        let mut line = String::new();
+        for word in shown.split(' ') {
+            if !line.is_empty() && columns(&line) + 1 + columns(word) > self.style.width {
+                self.line(&[(&line, Paint::Plain)]);
+                line.replace_range(.., "   ");
+            }
+            if !line.is_empty() {
+                line.push(' ');
+            }
+            line.push_str(word);
+        }
+        self.line(&[(&line, Paint::Plain)]);
+    }
+
     /// A line under the title of an alert.
     pub(super) fn indented(&mut self, text: &str) {
         self.line(&[("    ", Paint::Plain), (text, Paint::Plain)]);

@@ -4,6 +4,8 @@
 //! nobody, links nowhere and formats nothing, and can be copied out as it is. Tables hold our own words and numbers only.
 //! Nothing here may depend on where or when it is made: the file must be the same after a rerun.
 
+mod incidents;
+
 use super::escape::{code, prose, technique};
 use super::figures::{amount, bytes, count, grouped, instant, span};
 use super::{AlertReport, Answer, Entity, HuntReport, HuntState, Report, TableReport};
@@ -30,6 +32,7 @@ pub fn render(report: &Report) -> String {
         code(&report.lake),
         prose(&report.lakehunt_version)
     ));
+    incidents::section(&mut page, report);
     alerts(&mut page, report);
     hunts(&mut page, report);
     tables(&mut page, report);
@@ -111,8 +114,10 @@ fn one_alert(page: &mut Page, number: usize, alert: &AlertReport) {
         amount(alert.event_count, "event"),
         amount(alert.finding_count, "finding")
     ));
-    if let Some(score) = alert.risk_score {
-        page.line(&format!("- Risk: {score}"));
+    match (alert.risk_score, alert.risk_sum) {
+        (Some(score), _) => page.line(&format!("- Risk: {score}")),
+        (None, Some(sum)) => page.line(&format!("- Risk: {sum}, of other alerts")),
+        (None, None) => {}
     }
     if !alert.techniques.is_empty() {
         let links: Vec<String> = alert.techniques.iter().map(|id| technique(id)).collect();
@@ -120,6 +125,16 @@ fn one_alert(page: &mut Page, number: usize, alert: &AlertReport) {
     }
     if let Some(exception) = &alert.excepted_by {
         page.line(&format!("- Excepted by: {}", code(exception)));
+    }
+    if !alert.story.is_empty() {
+        page.line("- Story:");
+        for line in alert.story.iter().take(ITEMS_SHOWN) {
+            page.line(&format!("  - {}", code(line)));
+        }
+        let more = alert.story.len().saturating_sub(ITEMS_SHOWN);
+        if more > 0 {
+            page.line(&format!("  - and {} more", grouped(more as u64)));
+        }
     }
     evidence(page, alert);
     page.line(&format!(
@@ -176,14 +191,18 @@ fn hunts(page: &mut Page, report: &Report) {
             grouped(hunt.alerts_excepted),
         ]);
     }
-    let remarks: Vec<String> = report
-        .hunts
-        .iter()
-        .flat_map(|hunt| remarks(report, hunt))
+    let limited = report.limited_hunts().into_iter();
+    let mut remarks_on: Vec<String> = limited
+        .filter(|one| !one.reason.is_empty())
+        .map(|one| {
+            let (names, state) = (one.named(prose), state(one.state));
+            format!("- {names} ({state}): {}", code(one.reason))
+        })
         .collect();
-    if !remarks.is_empty() {
+    remarks_on.extend(report.hunts.iter().flat_map(|hunt| remarks(report, hunt)));
+    if !remarks_on.is_empty() {
         page.line("");
-        for remark in remarks {
+        for remark in remarks_on {
             page.line(&remark);
         }
     }
@@ -211,13 +230,6 @@ fn findings(hunt: &HuntReport) -> String {
 fn remarks(report: &Report, hunt: &HuntReport) -> Vec<String> {
     let mut lines = Vec::new();
     let name = prose(&hunt.name);
-    if let Some(reason) = &hunt.reason {
-        lines.push(format!(
-            "- {name} ({}): {}",
-            state(hunt.state),
-            code(reason)
-        ));
-    }
     if hunt.truncated {
         lines.push(format!(
             "- {name}: more findings than the job's limit; the rest was cut"
@@ -375,6 +387,10 @@ mod tests {
 
         Lake `../data/lake.yaml`, lakehunt 0.1.0.
 
+        ## Incidents
+
+        - host `WS-01`: 2026-01-03T10:00:00Z to 10:05:00Z, 2 alerts (1 critical, 1 medium), 1 new, risk 64
+
         ## Alerts
 
         ### 1. CRITICAL: Suspected WMIExec abuse (new)
@@ -426,10 +442,10 @@ mod tests {
         | wide_join | high | stable | **failed** | n/a | 0 | 0 | 0 |
         | wmiexec | high | stable | findings | 1,203 | 1 | 1 | 1 |
 
+        - wide_join (failed): `over the limit of 2 GiB`
         - logons (partial): `1 file of sysmon was lost`
         - logons: no data in `dns`
         - tunnel: no data in `dns`
-        - wide_join (failed): `over the limit of 2 GiB`
 
         ## What was read
 
@@ -466,6 +482,22 @@ mod tests {
         assert!(no_data.contains("**No data: 1 hunt read no event in the window.**"));
         assert!(no_data.contains("| **no data** | n/a |"));
         assert!(!no_data.contains("o findings"));
+    }
+
+    #[test]
+    fn an_alert_of_alerts_tells_their_story_and_the_sum() {
+        let mut report = empty();
+        report.alerts = vec![AlertReport {
+            risk_score: None,
+            risk_sum: Some(919),
+            story: (0..23).map(|number| format!("+40 `{number}`")).collect(),
+            ..alert("a")
+        }];
+        let page = render(&report);
+        assert!(page.contains("\n- Risk: 919, of other alerts\n"));
+        assert!(page.contains("\n- Story:\n  - `` +40 `0` ``\n"), "{page}");
+        assert!(page.contains("\n  - and 3 more\n"));
+        assert!(!page.contains("## Incidents"));
     }
 
     /// Markdown without its code spans, found by CommonMark's rule: a run of backticks closes at the next run as long.

@@ -81,7 +81,7 @@ fn card(body: &[Value]) -> Value {
 
 fn title(alert: &StoredAlert) -> String {
     let risk = alert
-        .risk_score
+        .shown_risk()
         .map_or(String::new(), |risk| format!(" (risk {risk})"));
     format!(
         "{}: {}{risk}",

@@ -19,6 +19,7 @@ pub mod html;
 mod incident;
 pub mod json;
 mod layout;
+mod limits;
 pub mod markdown;
 pub mod messages;
 mod model;

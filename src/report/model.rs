@@ -149,6 +149,13 @@ pub struct AlertReport {
     pub level: Level,
     /// The risk score, where the hunt gives one. Higher is worse.
     pub risk_score: Option<i64>,
+    /// The risk of other alerts that this one is about, where its hunt gives none: it orders alerts, and no sum has it, for
+    /// those alerts count it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub risk_sum: Option<i64>,
+    /// What of other alerts led to this one, a line each; it carries telemetry.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub story: Vec<String>,
     /// One sentence about what happened; it carries telemetry.
     pub message: String,
     /// Who and what it is about.
@@ -262,6 +269,11 @@ impl AlertReport {
         !self.repeat && self.excepted_by.is_none()
     }
 
+    /// The risk to show and to order by: its own, else that of the alerts it is about.
+    pub fn shown_risk(&self) -> Option<i64> {
+        self.risk_score.or(self.risk_sum)
+    }
+
     /// The word for it: `new`, `repeat` or `excepted`.
     pub const fn standing(&self) -> &'static str {
         if self.excepted_by.is_some() {
@@ -286,7 +298,7 @@ impl Report {
                 (
                     alert.excepted_by.is_some(),
                     alert.repeat,
-                    Reverse((alert.level, alert.risk_score, alert.last_seen)),
+                    Reverse((alert.level, alert.shown_risk(), alert.last_seen)),
                 )
             };
             place(left)
@@ -348,13 +360,20 @@ mod tests {
             with("b", Level::High, Some(11), false, None, early),
             with("a", Level::Critical, None, false, None, early),
         ];
+        // About the sum of others: it comes first and adds nothing.
+        report.alerts.push(AlertReport {
+            risk_sum: Some(919),
+            ..with("A", Level::High, None, false, None, early)
+        });
         report.arrange();
         let order: String = report
             .alerts
             .iter()
             .map(|alert| alert.alert_id.as_str())
             .collect();
-        assert_eq!(order, "abcdefghi");
+        assert_eq!(order, "aAbcdefghi");
+        let risk: i64 = report.incidents.iter().map(|one| one.risk).sum();
+        assert_eq!(risk, 11 + 3 * 10 + 90);
         let again = report.clone();
         report.arrange();
         assert_eq!(report, again, "arranging twice changes nothing");

@@ -53,6 +53,8 @@ pub(in crate::report) fn alert(id: &str) -> AlertReport {
         title: "Suspected WMIExec abuse".to_owned(),
         level: Level::High,
         risk_score: Some(64),
+        risk_sum: None,
+        story: Vec::new(),
         message: r"5 commands through \\127.0.0.1\ADMIN$\__1767 on WS-01".to_owned(),
         entities: vec![
             Entity {
@@ -187,6 +189,7 @@ pub(in crate::report) fn hostile() -> Report {
         alert.title = bad();
         alert.hunt = bad();
         alert.message = bad();
+        alert.story = vec![bad()];
         alert.entities.push(Entity {
             kind: bad(),
             value: bad(),

@@ -56,13 +56,12 @@ pub fn render(report: &Report, style: Style, ending: Ending<'_>) -> String {
     alerts(&mut text, report, ending);
     hunts(&mut text, report);
     tables(&mut text, report);
-    text.section_of(
-        report
-            .notes
-            .iter()
-            .map(|note| format!("note: {note}"))
-            .collect(),
-    );
+    if !report.notes.is_empty() {
+        text.blank();
+    }
+    for note in &report.notes {
+        text.wrapped(&format!("note: {note}"));
+    }
     text.blank();
     ending_lines(&mut text, report, ending);
     text.finish()
@@ -89,7 +88,7 @@ fn one_alert(text: &mut Text, alert: &AlertReport) {
     if let Some(exception) = &alert.excepted_by {
         tail = format!("{tail} by {exception}");
     }
-    if let Some(score) = alert.risk_score {
+    if let Some(score) = alert.shown_risk() {
         tail = format!("  risk {score}{tail}");
     }
     text.line(&[
@@ -157,13 +156,13 @@ fn hunts(text: &mut Text, report: &Report) {
     }
     text.blank();
     text.grid(&grid);
-    text.section_of(
-        report
-            .hunts
-            .iter()
-            .flat_map(|hunt| remarks(report, hunt))
-            .collect(),
-    );
+    let limited = report.limited_hunts().into_iter();
+    let mut lines: Vec<String> = limited
+        .filter(|one| !one.reason.is_empty())
+        .map(|one| format!("{}: {}", one.named(str::to_owned), one.reason))
+        .collect();
+    lines.extend(report.hunts.iter().flat_map(|hunt| remarks(report, hunt)));
+    text.section_of(lines);
 }
 
 fn answer(hunt: &HuntReport) -> (String, Paint) {
@@ -183,9 +182,6 @@ fn answer(hunt: &HuntReport) -> (String, Paint) {
 
 fn remarks(report: &Report, hunt: &HuntReport) -> Vec<String> {
     let mut lines = Vec::new();
-    if let Some(reason) = &hunt.reason {
-        lines.push(format!("{}: {reason}", hunt.name));
-    }
     if hunt.truncated {
         lines.push(format!(
             "{}: more findings than the job's limit; the rest was cut",
@@ -389,10 +385,10 @@ mod tests {
         wide_join  high           -    -       -         -  failed
         wmiexec    high       1,203    1       1         1  findings
 
+        wide_join: over the limit of 2 GiB
         logons: 1 file of sysmon was lost
         logons: no data in dns
         tunnel: no data in dns
-        wide_join: over the limit of 2 GiB
 
         table   files    bytes     rows  in window  wanted  quarantined  newest event
         dns       0/0      0 B        0    no data       0            0  none
@@ -470,6 +466,8 @@ mod tests {
         let mut report = full();
         report.alerts[0].message = format!("start {} end", "漢".repeat(5_000));
         report.tables.clear();
+        let names: Vec<String> = (0..40).map(|number| format!("hunt_{number}")).collect();
+        report.notes = vec![format!("{} and {}", names.join(", "), "漢".repeat(300))];
         for width in [80, 100, 133] {
             let text = render(
                 &report,
@@ -487,6 +485,7 @@ mod tests {
                 assert!(columns(line) <= width, "{line}");
             }
             assert!(text.contains("start 漢") && text.contains("漢 end"));
+            assert!(names.iter().all(|name| text.contains(name)), "{text}");
         }
     }
 

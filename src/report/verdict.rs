@@ -1,6 +1,6 @@
 //! What a report comes to: counts, the one-line verdict, the exit code. Made from the model alone.
 
-use super::figures::count;
+use super::figures::{count, grouped};
 use super::{Answer, HuntReport, HuntState, Level, Report, WORST_FIRST};
 
 impl Report {
@@ -102,7 +102,7 @@ impl Report {
                 .into_iter()
                 .map(|level| (self.new_alerts(level), level))
                 .filter(|(number, _)| *number > 0)
-                .map(|(number, level)| format!("{number} {}", level.as_str()))
+                .map(|(number, level)| format!("{} {}", grouped(number as u64), level.as_str()))
                 .collect();
             parts.push(format!(
                 "{} ({})",
@@ -116,7 +116,7 @@ impl Report {
             parts.push(count(repeats, "repeat"));
         }
         if excepted > 0 {
-            parts.push(format!("{excepted} excepted"));
+            parts.push(format!("{} excepted", grouped(excepted as u64)));
         }
         parts.join(", ")
     }

@@ -152,6 +152,32 @@ impl Location {
         }
     }
 
+    /// Objects of ours in memory, in the place of those with their names; and what a listing would say of them.
+    ///
+    /// # Errors
+    /// When one cannot be held, which would be a bug.
+    pub async fn with(&self, contents: Vec<(&Object, Bytes)>) -> Result<(Self, Vec<Object>)> {
+        let held = InMemory::new();
+        let mut objects = Vec::new();
+        for (object, bytes) in contents {
+            objects.push(Object {
+                path: object.path.clone(),
+                size: bytes.len() as u64,
+                modified: object.modified,
+                e_tag: None,
+            });
+            let put = held.put(&object_path(&object.path), bytes.into()).await;
+            put.map_err(|error| self.failed("hold", &object.path, &error))?;
+        }
+        let location = Self {
+            shown: self.shown.clone(),
+            folder: None,
+            tags: Arc::default(),
+            store: Arc::new(held),
+        };
+        Ok((location, objects))
+    }
+
     /// Where it is on local disk, if it is.
     pub fn folder(&self) -> Option<&FilePath> {
         self.folder.as_deref()

@@ -81,6 +81,21 @@ fn alerts_are_listed_and_filtered() {
     );
 }
 
+/// A job says what now is; a window that holds nothing says what there is outside.
+#[test]
+fn a_window_counts_from_the_time_of_the_job() {
+    let workspace = two_nights();
+    assert_eq!(ids(&workspace, &["--last", "2d"]).len(), 3);
+    let shown = workspace.succeed(&["alerts", "--last", "7d", "--at", "2026-06-01"]);
+    for part in [
+        "0 of 0 alerts",
+        "3 alerts stored outside of this window, the newest of 2026-01-02T12:00:00",
+        "with --at",
+    ] {
+        assert!(shown.stderr.contains(part), "{part}: {}", shown.stderr);
+    }
+}
+
 #[test]
 fn an_alert_is_shown_with_its_raw_events_and_how_to_run_it_again() {
     let workspace = two_nights();

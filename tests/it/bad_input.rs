@@ -123,6 +123,13 @@ fn a_job_that_is_not_text() {
         &RUN,
         &["jobs/night.yaml"],
     )]);
+    workspace.write("jobs/night.yaml", "x");
+    no_faults([refused(
+        "bad_job_word",
+        &workspace,
+        &RUN,
+        &["jobs/night.yaml", "keys and values", "grid"],
+    )]);
 }
 
 #[test]

@@ -121,6 +121,8 @@ fn a_webhook_that_fails_gets_its_alerts_on_the_next_run_and_only_once() {
     let server = Server::answering(&[200, 503]);
     let printed = run(&workspace, &server);
     assert_eq!(printed.code, 1, "{}", printed.stderr);
+    let ending = printed.stdout.lines().last().unwrap_or_default();
+    assert!(ending.starts_with("exit 1: "), "{ending}");
     assert!(
         printed
             .stderr

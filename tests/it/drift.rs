@@ -332,7 +332,14 @@ fn a_run_names_the_hunts_that_are_blind() {
         + "  other:\n    location: other/\n    form: windows_event\n    format: parquet\n";
     workspace.write("lake/lake.yaml", lake);
     for (name, columns) in [
-        ("has", vec![time(), ("CommandLine", texts(&[Some("x")]))]),
+        (
+            "has",
+            vec![
+                time(),
+                ("CommandLine", texts(&[Some("x")])),
+                ("Image", texts(&[Some("y")])),
+            ],
+        ),
         ("lacks", vec![time()]),
     ] {
         let batch = RecordBatch::try_from_iter(columns).unwrap();
@@ -345,7 +352,7 @@ fn a_run_names_the_hunts_that_are_blind() {
     let printed = workspace.succeed(&["run", "jobs/night.yaml"]);
     for note in [
         "events: CommandLine, read by wmic_format, has 1 value of another type in 1 of 2 files",
-        "other: CommandLine, read by wmic_format, is absent in 1 of 2 files",
+        "other: CommandLine, Image, read by wmic_format, are absent in 1 of 2 files",
     ] {
         assert!(
             printed.stdout.contains(note) || printed.stderr.contains(note),

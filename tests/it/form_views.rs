@@ -40,5 +40,6 @@ views!(
     image_load,
     ps_script,
     file_share_access,
-    dce_rpc
+    dce_rpc,
+    log_record
 );

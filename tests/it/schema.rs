@@ -197,6 +197,7 @@ fn what_is_refused_does_not_fit() {
         ("form", &form, "/time", json!([{"column": "UtcTime"}])),
         ("view", &view, "/columns/0/type", json!("Text")),
         ("view", &view, "/columns", json!({})),
+        ("view", &view, "/tells_of", json!("record")),
         ("exceptions", &json!([{}]), "/0/hunt", json!("h")),
     ] {
         let schema = schema(kind);

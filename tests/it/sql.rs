@@ -177,6 +177,7 @@ fn errors_have_a_place_and_a_guess() {
         "SELECT count_if(x) FROM events",
         "SELECT coun(*) FROM events",
         "SELECT FROM WHERE",
+        ".window -1d\nSELECT 1",
         "SELECT 'open",
         "SELECT $x",
         "SELECT * FROM process_tree()",

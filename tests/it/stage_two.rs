@@ -350,6 +350,22 @@ fn an_alert_of_alerts_tells_their_story() {
     let page = "out/summary/night/20260103T000000Z_20260104T000000Z.html";
     let page = std::fs::read_to_string(workspace.path(page)).unwrap();
     assert!(page.contains("gamma: gamma on WS-1.corp.example"));
+    // Its risk is that of the others: it comes before all that have less, and is in no sum.
+    let summary = "out/summary/night/20260103T000000Z_20260104T000000Z";
+    let report = workspace.json(&format!("{summary}.json"));
+    assert_eq!(report["alerts"][0]["risk_sum"], 120, "{report}");
+    assert_eq!(report["incidents"][0]["risk"], 40);
+    let markdown = std::fs::read_to_string(workspace.path(&format!("{summary}.md"))).unwrap();
+    assert!(
+        markdown.contains("- Story:\n  - `2026-01-01 10:00:00Z  +40  alpha  alpha on"),
+        "{markdown}"
+    );
+    let listed = workspace.succeed(&["alerts", "--hunt", "risk_threshold"]);
+    assert!(listed.stdout.contains("  120"), "{}", listed.stdout);
+    // On the next day the page knows that it ran.
+    let page_after = "out/summary/night/20260105T000000Z_20260106T000000Z.html";
+    let page_after = std::fs::read_to_string(workspace.path(page_after)).unwrap();
+    assert!(page_after.contains("title=\"2026-01-03: 1 alert\""));
     // Risk that is added up is not added again.
     let risk = workspace
         .succeed(&[

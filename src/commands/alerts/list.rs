@@ -11,11 +11,13 @@ use crate::error::Result;
 use crate::history::stored::StoredAlert;
 use crate::output::value::rfc3339;
 use crate::printer::Printer;
+use crate::report::figures::amount;
 use crate::report::navigator::{Scored, layer};
 use crate::report::ocsf;
 
 pub(super) fn run(arguments: &AlertsListArgs, printer: &Printer, now: DateTime<Utc>) -> Result<()> {
     let place = Place::of(&arguments.place)?;
+    let now = place.now(now);
     let window = window(&arguments.window, now)?;
     let mut alerts = runtime()?.block_on(place.alerts(window, printer))?;
     let stored = alerts.len();
@@ -72,6 +74,22 @@ pub(super) fn run(arguments: &AlertsListArgs, printer: &Printer, now: DateTime<U
     };
     data(printer, &text)?;
     printer.conclude(&format!("{} of {stored} alerts", alerts.len()));
+    if stored == 0 && window.is_some() {
+        tell_of_others(&place, printer)?;
+    }
+    Ok(())
+}
+
+/// That there are alerts, where the window has none: windows count from now, and what is stored may be of long ago.
+fn tell_of_others(place: &Place, printer: &Printer) -> Result<()> {
+    let others = runtime()?.block_on(place.alerts(None, printer))?;
+    if let Some(newest) = others.iter().map(|alert| alert.last_seen).max() {
+        printer.conclude(&format!(
+            "{} stored outside of this window, the newest of {}; hint: leave the window out, or count from then with --at",
+            amount(others.len() as u64, "alert"),
+            rfc3339(newest)
+        ));
+    }
     Ok(())
 }
 
@@ -127,10 +145,14 @@ fn row(alert: &StoredAlert, is_short: bool) -> Vec<String> {
     vec![
         time,
         alert.level.as_str().to_owned(),
-        alert
-            .risk_score
-            .map(|risk| risk.to_string())
-            .unwrap_or_default(),
+        // Programs add up what they read.
+        (if is_short {
+            alert.shown_risk()
+        } else {
+            alert.risk_score
+        })
+        .map(|risk| risk.to_string())
+        .unwrap_or_default(),
         alert.status.clone(),
         id,
         alert.hunt.clone(),

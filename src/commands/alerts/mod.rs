@@ -77,6 +77,12 @@ impl Place {
         })
     }
 
+    /// The time that the jobs of the output take for now, where all say one (`at:` of sample jobs): the latest.
+    fn now(&self, now: DateTime<Utc>) -> DateTime<Utc> {
+        let said: Option<Vec<_>> = self.jobs.values().map(|job| job.at).collect();
+        said.and_then(|said| said.into_iter().max()).unwrap_or(now)
+    }
+
     /// The alerts of a window, and all that could not be read, said.
     async fn alerts(&self, window: Option<Window>, printer: &Printer) -> Result<Vec<StoredAlert>> {
         let suppress = |job: &str| {

@@ -12,7 +12,7 @@ use crate::printer::Printer;
 
 pub(super) fn run(arguments: &AlertsRiskArgs, printer: &Printer, now: DateTime<Utc>) -> Result<()> {
     let place = Place::of(&arguments.place)?;
-    let window = window(&arguments.window, now)?;
+    let window = window(&arguments.window, place.now(now))?;
     let alerts = runtime()?.block_on(place.alerts(window, printer))?;
     let mut risks = stored::risk(&alerts);
     risks.retain(|one| one.risk > arguments.above && one.hunts.len() >= arguments.hunts);

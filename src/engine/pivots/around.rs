@@ -1,4 +1,4 @@
-//! `around('host', 'time', '5m')`: everything on a host around a time, from every view that the lake feeds.
+//! `around('host', 'time', '5m')`: everything on a host around a time, from every view of activities that the lake feeds.
 
 use std::sync::Arc;
 
@@ -37,8 +37,7 @@ pub(super) async fn rows(
     let window = Window::new(middle - within, end).map_err(wrong)?;
     let lake = Arc::clone(console.engine().lake());
     let fed = lake
-        .views
-        .values()
+        .activities()
         .filter(|view| lake.sources(view).next().is_some());
     let selects: Vec<_> = fed.map(|view| select(view, host)).collect();
     if selects.is_empty() {

@@ -105,7 +105,7 @@ fn one_alert(
         "hunt": value(&alert.hunt),
         "title": value(&alert.title),
         "level": alert.level.as_str(),
-        "risk": alert.risk_score,
+        "risk": alert.shown_risk(),
         "message": value(&alert.message),
         "entities": entities,
         "first": alert.first_seen,

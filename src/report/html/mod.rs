@@ -3,7 +3,7 @@
 //!
 //! Style and script are files of their own (`page.css`, `page.js`), put in at build time; the policy in the page's head
 //! allows those two by their hashes and nothing else, so that a mistake in escaping would still run nothing. All text goes
-//! through [`text`] or, for the script, [`data`]: made visible first, then escaped.
+//! through `text` or, for the script, `data`: made visible first, then escaped.
 //!
 //! It must not read anything: the same story gives the same bytes.
 

@@ -280,7 +280,11 @@
     if (last - first < 1000) return null;
     const place = (time) => 10 + 680 * (time - first) / (last - first);
     const seconds = Math.round((last - first) / 1000);
-    const long = seconds < 120 ? count(seconds, 'second') : seconds < 7200 ? count(Math.round(seconds / 60), 'minute') : count(Math.round(seconds / 3600), 'hour');
+    const long = seconds < 120 ? count(seconds, 'second') : seconds < 7200 ? count(Math.round(seconds / 60), 'minute')
+      : seconds < 172800 ? count(Math.round(seconds / 3600), 'hour') : count(Math.round(seconds / 86400), 'day');
+    // Of more than a day the hour alone would mislead.
+    const sameDay = events[0].time.slice(0, 10) === events[events.length - 1].time.slice(0, 10);
+    const end = (event) => shortTime(event.time).slice(sameDay ? 11 : 0);
     const dots = events.map((event, index) => {
       const dot = svg('circle', { cx: place(times[index]).toFixed(1), cy: '16', r: '5', class: 'dot', 'fill-opacity': '.75' });
       dot.append(svg('title', {}, `${shortTime(event.time)} ${event.what}`.slice(0, 300)));
@@ -288,9 +292,9 @@
     });
     return svg('svg', { viewBox: '0 0 700 40', class: 'timeline', role: 'img', 'aria-label': `${count(events.length, 'event')} in ${long}` },
       svg('line', { x1: '10', y1: '16', x2: '690', y2: '16', class: 'grid' }), ...dots,
-      svg('text', { x: '10', y: '38', class: 'axis' }, shortTime(events[0].time).slice(11)),
+      svg('text', { x: '10', y: '38', class: 'axis' }, end(events[0])),
       svg('text', { x: '350', y: '38', class: 'axis', 'text-anchor': 'middle' }, long),
-      svg('text', { x: '690', y: '38', class: 'axis', 'text-anchor': 'end' }, shortTime(events[events.length - 1].time).slice(11)));
+      svg('text', { x: '690', y: '38', class: 'axis', 'text-anchor': 'end' }, end(events[events.length - 1])));
   }
 
   function finding(alert) {
@@ -456,10 +460,14 @@
     const lines = [...body.querySelectorAll('tr.row')].slice(0, PRINTED_STORIES);
     printed = lines.filter((line) => line.querySelector('[aria-expanded="false"]'));
     for (const line of printed) toggle(line, data.alerts.find((alert) => alert.id === line.dataset.id), true);
+    if (state.shown.length > lines.length) {
+      byId('shown').textContent += ` On paper: the first ${Math.min(PRINTED_ROWS, state.shown.length)}, ${lines.length} of them with their story.`;
+    }
   });
   window.addEventListener('afterprint', () => {
     for (const line of printed) toggle(line, data.alerts.find((alert) => alert.id === line.dataset.id), false);
     printed = [];
+    grow(0);
   });
 
   refresh();

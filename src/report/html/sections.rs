@@ -11,6 +11,8 @@ use crate::report::{Answer, HuntReport, HuntState, Report, TableReport, WORST_FI
 
 /// Incidents shown before the rest is folded.
 const INCIDENTS_SHOWN: usize = 12;
+/// Lost files, and reasons of hunts, shown before all else.
+const LIMITS_SHOWN: usize = 12;
 /// Lost files and type conflicts shown of a table.
 const ITEMS_SHOWN: usize = 20;
 
@@ -61,41 +63,43 @@ pub(super) fn verdict(page: &mut String, story: &Story<'_>) {
 
 /// Why "nothing found" may not mean that nothing is there.
 fn limits(page: &mut String, report: &Report) {
-    let mut items = Vec::new();
-    for hunt in &report.hunts {
-        let reason = hunt.reason.as_deref().unwrap_or_default();
-        match hunt.state {
-            HuntState::Failed => items.push(("failed", &hunt.name, reason)),
-            HuntState::Partial => items.push(("partial", &hunt.name, reason)),
-            HuntState::Complete | HuntState::Skipped => {}
-        }
-    }
-    for lost in report.tables.iter().flat_map(|table| &table.lost) {
-        items.push(("lost", &lost.file, &lost.reason));
-    }
+    let named = |name: &str| format!("<code>{}</code>", text(name));
+    let lost: Vec<String> = report
+        .tables
+        .iter()
+        .flat_map(|table| &table.lost)
+        .map(|lost| limit("lost", &named(&lost.file), &lost.reason))
+        .collect();
+    let hunts: Vec<String> = report
+        .limited_hunts()
+        .iter()
+        .filter_map(|one| match one.state {
+            HuntState::Failed => Some(limit("failed", &one.named(named), one.reason)),
+            HuntState::Partial => Some(limit("partial", &one.named(named), one.reason)),
+            HuntState::Complete | HuntState::Skipped => None,
+        })
+        .collect();
     let blind = report.hunts_that(Answer::NoData);
-    if items.is_empty() && blind == 0 {
+    if lost.is_empty() && hunts.is_empty() && blind == 0 {
         return;
     }
     page.push_str("<div class=\"limits\" role=\"note\" aria-label=\"What limits this answer\"><h2>Not everything was seen</h2><ul>\n");
-    for (kind, name, reason) in items.iter().take(ITEMS_SHOWN) {
-        let _ = writeln!(
-            page,
-            "<li><span class=\"state {kind}\">{kind}</span> <code>{}</code> {}</li>",
-            text(name),
-            text(reason)
-        );
-    }
-    if items.len() > ITEMS_SHOWN {
-        let more = grouped((items.len() - ITEMS_SHOWN) as u64);
-        let _ = writeln!(page, "<li>and {more} more: see hunts and data below</li>");
+    for (items, what) in [
+        (&lost, "lost: see what was read"),
+        (&hunts, "hunts: see the list"),
+    ] {
+        for item in items.iter().take(LIMITS_SHOWN) {
+            page.push_str(item);
+        }
+        if items.len() > LIMITS_SHOWN {
+            let more = grouped((items.len() - LIMITS_SHOWN) as u64);
+            let _ = writeln!(page, "<li>and {more} more {what} below</li>");
+        }
     }
     if blind > 0 {
         let blind = report.hunts.iter();
         let blind = blind.filter(|hunt| hunt.answer() == Answer::NoData);
-        let names: Vec<String> = blind
-            .map(|hunt| format!("<code>{}</code>", text(&hunt.name)))
-            .collect();
+        let names: Vec<String> = blind.map(|hunt| named(&hunt.name)).collect();
         let _ = writeln!(
             page,
             "<li><span class=\"state blind\">no data</span> {}: without an event in the window, silence says nothing</li>",
@@ -103,6 +107,13 @@ fn limits(page: &mut String, report: &Report) {
         );
     }
     page.push_str("</ul></div>\n");
+}
+
+fn limit(kind: &str, name: &str, reason: &str) -> String {
+    format!(
+        "<li><span class=\"state {kind}\">{kind}</span> {name} {}</li>\n",
+        text(reason)
+    )
 }
 
 pub(super) fn incidents(page: &mut String, report: &Report) {

@@ -9,7 +9,7 @@ use crate::history::trend::{Cell, Day, Outcome};
 use crate::report::samples::{alert, full, hostile, time};
 use crate::report::story::{AlertStory, Event, HuntText, Quarantined};
 use crate::report::visible::is_active;
-use crate::report::{AlertReport, Level, Report};
+use crate::report::{AlertReport, HuntReport, Level, Report};
 
 fn story(report: &Report) -> Story<'_> {
     Story {
@@ -316,6 +316,27 @@ fn the_last_weeks_are_words_as_well_as_colours() {
     ] {
         assert!(page.contains(part), "{part}");
     }
+}
+
+#[test]
+fn lost_files_are_told_before_hunts_and_one_reason_once() {
+    let mut report = full();
+    for number in 0..30 {
+        report.hunts.push(HuntReport {
+            name: format!("more_{number}"),
+            ..report.hunts[0].clone()
+        });
+    }
+    let page = render(&story(&report));
+    let (_, from) = page.split_once("Not everything was seen").unwrap();
+    let (limits, _) = from.split_once("</ul>").unwrap();
+    let at = |part: &str| {
+        let found = limits.find(part);
+        found.unwrap_or_else(|| panic!("{part}: {limits}"))
+    };
+    assert!(at("day=2026-01-03/b.parquet") < at("<code>wide_join</code>"));
+    assert!(at("<code>wide_join</code>") < at("31 hunts 1 file of sysmon was lost"));
+    assert_eq!(limits.matches("1 file of sysmon was lost").count(), 1);
 }
 
 #[test]

@@ -42,7 +42,7 @@
 -- params: {before: 1, within: 15, session_hours: 8}
 -- entities: {host: host_name, ip: source_ip, user: users}
 -- key: [session_key]
--- risk: {score: 64, message: "{source_ip} connected to {host_name}, then WmiPrvSE.exe started {total_processes} processes"}
+-- risk: {score: 64, message: "{source_ip} connected to {host_name}, then processes started by WmiPrvSE.exe: {total_processes}"}
 -- ---
 WITH inbound AS (
   SELECT
