@@ -115,7 +115,7 @@ fn nothing_is_read_or_shown_that_was_not_asked_for() {
     // Subqueries, joins and unions ask for themselves.
     let sql = "WITH w AS (SELECT raw(n) AS r, record_id FROM t WHERE n IS NULL) SELECT count(r), count(raw(t.n)) FROM w JOIN t USING (record_id)";
     assert_eq!(answer(&table, sql), ["4 | 4"]);
-    let sql = "SELECT raw(n) FROM t WHERE n = 1 UNION ALL (SELECT s FROM t WHERE s = 'x' AND EXISTS (SELECT 1 FROM t u WHERE raw(t.s) = raw(u.s)))";
+    let sql = "SELECT raw(n) FROM t WHERE n = 1 UNION ALL (SELECT s FROM t WHERE s = 'x' AND EXISTS (SELECT 1 FROM t u WHERE raw(t.s) = raw(u.s))) ORDER BY 1";
     assert_eq!(answer(&table, sql), ["1", "x"]);
 }
 

@@ -46,7 +46,9 @@ pub(super) async fn rows(
                 .hint("it looks into views; a raw table is asked with SELECT"),
         );
     }
-    let text = format!("{} ORDER BY event_time", selects.join(" UNION ALL "));
+    // What happened at one time has one order too.
+    let order = "event_time, category, _table, _file, _row";
+    let text = format!("{} ORDER BY {order}", selects.join(" UNION ALL "));
     // The session may show another time.
     let engine = Arc::clone(console.engine());
     let mut there = Console::new(engine, Some(window), None).await?;
