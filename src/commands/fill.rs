@@ -456,8 +456,8 @@ async fn span_of(table: &Arc<Table>, files: Vec<DataFile>) -> Result<Vec<FileRep
         ..Listing::default()
     };
     let report = SharedReport::default();
-    let mut plan = DecodePlan::new(Arc::clone(table), None, []);
-    let nobody = Consumers::new(&[], &mut plan);
+    let plan = DecodePlan::new(Arc::clone(table), None, []);
+    let nobody = Consumers::new(&[], &plan);
     let pass = Pass {
         consumers: nobody.map_err(|error| Error::failure(error.strip_backtrace()))?,
         plan,

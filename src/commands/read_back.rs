@@ -5,11 +5,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use datafusion::arrow::array::{Array, RecordBatch};
+use datafusion::common::runtime::SpawnedTask;
+use futures::StreamExt;
 use serde_json::Value;
+use tokio::task::JoinError;
 
 use crate::engine::{Engine, Session, SqlSource};
 use crate::error::{Error, Result};
-use crate::lake::config::Format;
+use crate::lake::exec::parallelism;
 use crate::lake::raw_event;
 use crate::lake::table::{DataFile, FILE_COLUMN, Listing, ROW_COLUMN, TABLE_COLUMN, Table};
 use crate::output::alert::Evidence;
@@ -20,6 +23,8 @@ use crate::store::Object;
 
 /// Bytes of files, as stored, that are read for one page.
 pub(super) const PAGE_BYTES: u64 = 256 << 20;
+/// Files of a bucket that are read at a time.
+const AT_ONCE: usize = 8;
 
 /// What of a view's row says in one line what happened: the first that holds something.
 const TELLING: [&str; 13] = [
@@ -60,13 +65,12 @@ pub(super) async fn read_back(
     bytes: u64,
     problems: &mut Vec<String>,
 ) -> Events {
-    let mut files = hold(engine, files(tables, wanted, bytes, problems), problems).await;
+    let files = files(tables, wanted, bytes, problems);
     let mut events = Events::new();
     for place in wanted {
-        let is_read = files
-            .get(&place.table)
-            .is_some_and(|files| files.objects.contains_key(&place.file));
-        if is_read {
+        let is_known = engine.lake().tables.contains_key(&place.table);
+        let files = files.get(&place.table);
+        if is_known && files.is_some_and(|files| files.contains_key(&place.file)) {
             let event = Event {
                 table: place.table.clone(),
                 file: place.file.clone(),
@@ -79,8 +83,8 @@ pub(super) async fn read_back(
     if events.is_empty() {
         return events;
     }
-    add_raw(&mut files, &mut events, problems).await;
-    if let Err(error) = add_views(engine, &files, &mut events).await {
+    let small = add_raw(engine, files, &mut events, problems).await;
+    if let Err(error) = add_views(engine, small, &mut events).await {
         problems.push(format!(
             "the views of raw events cannot be read back: {}",
             error.in_one_line()
@@ -91,36 +95,6 @@ pub(super) async fn read_back(
 
 /// Objects by path, by table.
 type Files = BTreeMap<String, BTreeMap<String, Object>>;
-
-/// A table and the objects of it that hold the places.
-struct Held {
-    table: Arc<Table>,
-    objects: BTreeMap<String, Object>,
-}
-
-/// Fetches the Parquet files of buckets once, where they are not too much to be held: several views and the raw events are
-/// read of them. Lines are read once as they are.
-async fn hold(engine: &Engine, files: Files, problems: &mut Vec<String>) -> BTreeMap<String, Held> {
-    let mut all = BTreeMap::new();
-    for (name, mut objects) in files {
-        let Some(table) = engine.lake().tables.get(&name) else {
-            continue;
-        };
-        let mut table = Arc::clone(table);
-        let wanted: Vec<Object> = objects.values().cloned().collect();
-        let size: u64 = wanted.iter().map(|object| object.size).sum();
-        if table.format != Format::Ndjson && size <= PAGE_BYTES {
-            let (held, lost) = table.hold(&wanted).await;
-            table = Arc::new(held);
-            for (path, error) in lost {
-                objects.remove(&path);
-                problems.push(error.in_one_line());
-            }
-        }
-        all.insert(name, Held { table, objects });
-    }
-    all
-}
 
 /// The objects that hold the places, as far as the bytes reach.
 fn files(
@@ -165,28 +139,54 @@ fn files(
     files
 }
 
-/// Adds the events as the sensor wrote them. Where they are lines, the views are then read of these lines alone, and not
-/// of their files once more.
+/// Adds the events as the sensor wrote them. The tables are over these events alone then, so that the views do not read
+/// their files once more.
 async fn add_raw(
-    files: &mut BTreeMap<String, Held>,
+    engine: &Engine,
+    files: Files,
     events: &mut Events,
     problems: &mut Vec<String>,
-) {
-    for (name, held) in files {
-        let mut found = BTreeMap::new();
-        for (path, object) in &held.objects {
-            let of_file = events
-                .keys()
-                .filter(|place| place.table == *name && place.file == *path);
-            let rows: BTreeSet<i64> = of_file.map(|place| place.row).collect();
-            let raw = match raw_event::read(&held.table, object, &rows).await {
-                Ok(raw) => raw,
-                Err(error) => {
-                    problems.push(error.in_one_line());
-                    continue;
+) -> BTreeMap<String, (Arc<Table>, Vec<DataFile>)> {
+    let mut small = BTreeMap::new();
+    for (name, objects) in files {
+        let Some(table) = engine.lake().tables.get(&name) else {
+            continue;
+        };
+        let mut rows: BTreeMap<&str, BTreeSet<i64>> = BTreeMap::new();
+        for place in events.keys().filter(|place| place.table == name) {
+            rows.entry(&place.file).or_default().insert(place.row);
+        }
+        let reads = objects.into_values().map(|object| {
+            let rows = rows.remove(object.path.as_str()).unwrap_or_default();
+            let table = Arc::clone(table);
+            let kept = engine.kept_lines.all(&name, &object.path, &rows);
+            async move {
+                let path = object.path.clone();
+                if let Some(lines) = kept {
+                    return (path, Ok((object, raw_event::of_lines(lines))));
                 }
-            };
-            for (row, text) in &raw {
+                let read = SpawnedTask::spawn(async move {
+                    let events = raw_event::read(&table, &object, &rows).await?;
+                    Ok((object, events))
+                });
+                // A decoder may panic on a broken page.
+                let crashed = |error: JoinError| Error::failure(error.to_string());
+                (path, read.join().await.map_err(crashed).flatten())
+            }
+        });
+        let reads: Vec<_> = reads.collect();
+        let mut found = BTreeMap::new();
+        let is_local = table.location.folder().is_some();
+        let at_once = if is_local { parallelism(1) } else { AT_ONCE };
+        let mut reads = futures::stream::iter(reads).buffered(at_once);
+        while let Some((path, read)) = reads.next().await {
+            match read {
+                Ok(read) => _ = found.insert(path, read),
+                Err(error) => problems.push(error.in_one_line()),
+            }
+        }
+        for (path, (_, raw)) in &found {
+            for (row, text) in &raw.texts {
                 let place = Evidence {
                     table: name.clone(),
                     file: path.clone(),
@@ -196,51 +196,40 @@ async fn add_raw(
                     event.raw = Some(text.clone());
                 }
             }
-            found.insert(path.clone(), (object.clone(), raw));
         }
-        match held.table.of_lines(&found).await {
-            Ok(None) => {}
-            Ok(Some((table, objects))) => {
-                let objects = objects.into_iter();
-                held.table = Arc::new(table);
-                held.objects = objects
-                    .map(|object| (object.path.clone(), object))
-                    .collect();
-            }
+        match table.of_events(found).await {
+            Ok((table, files)) => _ = small.insert(name, (Arc::new(table), files)),
             Err(error) => problems.push(error.in_one_line()),
         }
     }
+    small
 }
 
 /// What the views say of the events; of those that are in no view, what their table says.
 async fn add_views(
     engine: &Engine,
-    files: &BTreeMap<String, Held>,
+    tables: BTreeMap<String, (Arc<Table>, Vec<DataFile>)>,
     events: &mut Events,
 ) -> Result<()> {
-    let listings = files.iter().map(|(name, held)| {
-        let files = held.objects.values().map(|object| DataFile {
-            object: object.clone(),
-            time: None,
-            partitions: Vec::new(),
-        });
+    let names: BTreeSet<String> = tables.keys().cloned().collect();
+    let listings = tables.into_iter().map(|(name, (table, files))| {
         let listing = Listing {
-            files: files.collect(),
+            files,
             ..Listing::default()
         };
-        (name.clone(), (Arc::clone(&held.table), listing))
+        (name, (table, listing))
     });
     let session = engine.session_of_files(listings.collect()).await?;
     let lake = engine.lake();
     for view in lake.activities() {
         let is_fed = lake
             .sources(view)
-            .any(|(table, _)| files.contains_key(&table.name));
+            .any(|(table, _)| names.contains(&table.name));
         if is_fed {
             add_relation(&session, &view.name, true, events).await?;
         }
     }
-    for table in files.keys() {
+    for table in &names {
         let is_open =
             |(place, event): (&Evidence, &Event)| place.table == *table && event.time.is_none();
         if events.iter().any(is_open) {

@@ -98,7 +98,7 @@ async fn look_at(table: Arc<Table>, drift: bool, printer: &Printer, stats: &Stat
     };
     let mut plan = DecodePlan::new(Arc::clone(&table), None, columns);
     plan.profile = drift;
-    let nobody = Consumers::new(&[], &mut plan);
+    let nobody = Consumers::new(&[], &plan);
     let pass = Pass {
         consumers: nobody.map_err(|error| Error::failure(error.strip_backtrace()))?,
         plan,

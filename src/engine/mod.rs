@@ -42,6 +42,7 @@ use datafusion::prelude::{SessionConfig, SessionContext};
 
 use crate::error::{Error, Result};
 use crate::functions;
+use crate::lake::kept_lines::KeptLines;
 use crate::lake::table::{Listing, Table};
 use crate::lake::{Lake, WindowedTable};
 use crate::lake::{Progress, SharedReport};
@@ -56,6 +57,8 @@ pub struct Engine {
     runtime: Arc<RuntimeEnv>,
     memory: usize,
     known_branches: views::Known,
+    /// Lines that the hunts of the last run wanted.
+    pub kept_lines: Arc<KeptLines>,
     /// Counters that a progress bar reads.
     pub progress: Arc<Progress>,
 }
@@ -111,7 +114,8 @@ impl Engine {
     pub fn new(lake: Arc<Lake>, memory: Option<usize>) -> Result<Self> {
         let memory = memory.unwrap_or_else(limits::default_memory);
         let consumers = NonZeroUsize::new(5).unwrap_or(NonZeroUsize::MIN);
-        let pool = TrackConsumersPool::new(GreedyMemoryPool::new(memory), consumers);
+        // The rest is for what nobody counts: tables that grow are there twice for a while, and files are decoded beside them.
+        let pool = TrackConsumersPool::new(GreedyMemoryPool::new(memory / 2), consumers);
         let runtime = RuntimeEnvBuilder::new()
             .with_memory_pool(Arc::new(pool))
             .build_arc()
@@ -128,6 +132,7 @@ impl Engine {
             runtime,
             memory,
             known_branches: views::Known::default(),
+            kept_lines: Arc::default(),
             progress: Arc::default(),
         })
     }

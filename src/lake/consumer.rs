@@ -9,13 +9,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 use datafusion::arrow::array::{ArrayRef, BooleanArray, RecordBatch, RecordBatchOptions};
 use datafusion::arrow::compute::{filter, filter_record_batch};
 use datafusion::arrow::datatypes::SchemaRef;
-use datafusion::common::{HashSet as Identities, Result};
+use datafusion::common::{HashSet as Identities, Result, ScalarValue};
 use datafusion::logical_expr::{Expr, utils::expr_to_columns};
 use datafusion::physical_plan::metrics::Time;
 
 use super::decoded::{Block, ChosenRows, DecodePlan};
-use super::index::{Columns, IndexMemory, IndexSummary, Made, PredicateIndex, RowSet};
-use super::table::{ColumnKind, DataFile, Table};
+use super::facts::Facts;
+use super::index::{Columns, IndexMemory, IndexSummary, Look, Made, PredicateIndex, RowSet};
+use super::row_groups::Footer;
+use super::table::{DataFile, Table};
 use crate::time::Window;
 
 /// What one consumer wants of a table.
@@ -46,24 +48,47 @@ impl Consumer {
     }
 }
 
-/// Consumers bound to the columns that a scan decodes, with one index of all their predicates.
+/// Consumers bound to the columns that a scan decodes.
 #[derive(Debug)]
 pub struct Consumers {
-    index: PredicateIndex,
     each: Vec<Bound>,
-    /// What threads remember between the files they read.
-    memories: Mutex<Vec<IndexMemory>>,
+    schema: SchemaRef,
+    /// The columns that filters ask for.
+    asked: HashSet<String>,
+    general: Arc<Tests>,
+    /// What is left to be tested where something is known of the rows.
+    special: Mutex<HashMap<Facts, Arc<Tests>>>,
 }
+
+/// Kinds of files, and of blocks, for which tests are made to measure; others are tested for everything.
+const KINDS: usize = 16;
+/// Filters that are made to measure for all kinds together: the work must not outgrow what it spares.
+const MADE: usize = 20_000;
 
 #[derive(Debug)]
 struct Bound {
     window: Option<Window>,
-    /// Conjuncts that can fail, by their places: evaluated on rows that passed all others.
-    own: Vec<(usize, Made)>,
+    filters: Vec<Expr>,
     projection: Vec<usize>,
     schema: SchemaRef,
     /// What was done for it alone.
     took: Time,
+}
+
+/// The predicates of all consumers, as far as they are open for some files.
+#[derive(Debug)]
+pub(super) struct Tests {
+    index: PredicateIndex,
+    /// By consumer, the conjuncts that can fail, by their places: evaluated on rows that passed all others.
+    own: Vec<Vec<(usize, Made)>>,
+    /// Consumers that want no row.
+    idle: Vec<bool>,
+    /// The form's columns that decide which rows are wanted; `None` when some consumer wants all of them.
+    early: Option<Vec<usize>>,
+    /// By source of the index, the form's columns that it is made of.
+    sources: Vec<Vec<usize>>,
+    /// What threads remember between the files they read.
+    memories: Mutex<Vec<IndexMemory>>,
 }
 
 /// The rows of a block that a consumer wants, with their identities.
@@ -76,38 +101,35 @@ pub struct Survivors {
 }
 
 impl Consumers {
-    /// Binds consumers to a scan, and tells it which columns decide what they want.
+    /// Binds consumers to a scan.
     ///
     /// # Errors
     /// When a filter cannot be planned.
-    pub fn new(consumers: &[&Consumer], plan: &mut DecodePlan) -> Result<Self> {
-        let filters: Vec<&[Expr]> = consumers
-            .iter()
-            .map(|consumer| consumer.filters.as_slice())
-            .collect();
-        let (index, left) = PredicateIndex::new(&plan.schema, &filters)?;
-        plan.early = early(consumers, &left, plan)?;
-        let plan = &*plan;
-        let each = consumers.iter().zip(left).map(|(consumer, left)| {
-            let own = left
-                .into_iter()
-                .map(|place| Ok((place, Made::new(&consumer.filters[place], &plan.schema)?)));
+    pub fn new(consumers: &[&Consumer], plan: &DecodePlan) -> Result<Self> {
+        let each = consumers.iter().map(|consumer| {
             let projection = consumer.projection.fields().iter();
             let projection = projection.map(|field| Ok(plan.schema.index_of(field.name())?));
             Ok(Bound {
                 window: consumer
                     .window
                     .filter(|window| Some(*window) != plan.window),
-                own: own.collect::<Result<_>>()?,
+                filters: consumer.filters.clone(),
                 projection: projection.collect::<Result<_>>()?,
                 schema: Arc::clone(&consumer.projection),
                 took: Time::new(),
             })
         });
+        let each: Vec<_> = each.collect::<Result<_>>()?;
+        let columns = each.iter().flat_map(|bound| &bound.filters);
+        let columns = columns.flat_map(Expr::column_refs);
+        let asked = columns.map(|column| column.name.clone()).collect();
+        let filters = each.iter().map(|bound| bound.filters.clone()).collect();
         Ok(Self {
-            each: each.collect::<Result<_>>()?,
-            index,
-            memories: Mutex::default(),
+            asked,
+            general: Arc::new(Tests::new(filters, plan)?),
+            special: Mutex::default(),
+            schema: Arc::clone(&plan.schema),
+            each,
         })
     }
 
@@ -123,16 +145,20 @@ impl Consumers {
 
     /// What the index makes of their predicates, for people.
     pub fn summary(&self) -> IndexSummary {
-        self.index.summary()
+        self.general.index.summary()
+    }
+
+    /// How many of the form's columns decide which rows anybody wants; the others may be decoded for these rows alone.
+    /// `None`: all rows are wanted.
+    pub fn early(&self) -> Option<usize> {
+        self.general.early().map(<[usize]>::len)
     }
 
     /// Conjuncts that can fail, each as its consumer and its place among that consumer's filters.
     pub fn evaluated_alone(&self) -> Vec<(usize, usize)> {
-        let each = self.each.iter().enumerate();
-        each.flat_map(|(consumer, bound)| {
-            bound.own.iter().map(move |(place, _)| (consumer, *place))
-        })
-        .collect()
+        let each = self.general.own.iter().enumerate();
+        each.flat_map(|(consumer, own)| own.iter().map(move |(place, _)| (consumer, *place)))
+            .collect()
     }
 
     /// The time that conjuncts and columns of each take which are looked at for it alone; grows while a pass runs.
@@ -140,30 +166,77 @@ impl Consumers {
         self.each.iter().map(|bound| bound.took.clone()).collect()
     }
 
-    /// What a thread remembers while it reads a file; [`Self::give_back`] when it is done.
-    pub fn memory(&self) -> IndexMemory {
-        let mut memories = self.memories.lock().unwrap_or_else(PoisonError::into_inner);
-        memories.pop().unwrap_or_else(|| self.index.memory())
+    /// What is tested on files of which nothing is known.
+    pub(super) fn tests(&self) -> Arc<Tests> {
+        Arc::clone(&self.general)
     }
 
-    /// Keeps what was remembered for the next file.
-    pub fn give_back(&self, memory: IndexMemory) {
-        let mut memories = self.memories.lock().unwrap_or_else(PoisonError::into_inner);
-        memories.push(memory);
+    /// What is left to be tested on a file, by its footer.
+    pub(super) fn tests_of_file(&self, plan: &DecodePlan, footer: &Footer) -> Arc<Tests> {
+        self.tests_where(
+            plan,
+            Facts::of(plan, footer, |name| self.asked.contains(name)),
+        )
     }
 
-    /// The rows of a block that any consumer may want, by the columns of [`DecodePlan::early`] alone.
+    /// What is left to be tested on a block of lines.
+    pub(super) fn tests_of_block(&self, plan: &DecodePlan, block: &Block) -> Arc<Tests> {
+        let facts = Facts::of_block(plan, block, |name| self.asked.contains(name));
+        self.tests_where(plan, facts)
+    }
+
+    fn tests_where(&self, plan: &DecodePlan, facts: Facts) -> Arc<Tests> {
+        if facts.is_empty() {
+            return self.tests();
+        }
+        let mut special = self.special.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(tests) = special.get(&facts) {
+            return Arc::clone(tests);
+        }
+        let filters: usize = self.each.iter().map(|bound| bound.filters.len()).sum();
+        if special.len() >= KINDS || special.len() * filters >= MADE {
+            return self.tests();
+        }
+        // What cannot be simplified is tested as it is.
+        let made = self.left(&facts).and_then(|left| Tests::new(left, plan));
+        let tests = made.map_or_else(|_| self.tests(), Arc::new);
+        special.insert(facts, Arc::clone(&tests));
+        tests
+    }
+
+    /// The filters of each consumer, as far as facts leave them open.
+    fn left(&self, facts: &Facts) -> Result<Vec<Vec<Expr>>> {
+        let schema = facts.schema(&self.schema)?;
+        let mut known: HashMap<&Expr, Expr> = HashMap::new();
+        let each = self.each.iter().map(|bound| {
+            let filters = bound.filters.iter().map(|filter| {
+                if let Some(left) = known.get(filter) {
+                    return Ok(left.clone());
+                }
+                let left = facts.apply(filter, &schema)?;
+                known.insert(filter, left.clone());
+                Ok(left)
+            });
+            filters.collect()
+        });
+        each.collect()
+    }
+
+    /// The rows of a block that any consumer may want, by the columns that are there.
     ///
     /// # Errors
     /// When a column cannot be made.
-    pub fn wanted(
+    pub(super) fn wanted(
         &self,
+        tests: &Tests,
+        look: Look<'_>,
         columns: &BlockColumns<'_>,
         memory: &mut IndexMemory,
         failed: &[bool],
     ) -> Result<RowSet> {
         let mut union = RowSet::none(columns.rows());
-        for wanted in self.look(columns, memory, failed)?.into_iter().flatten() {
+        let wanted = self.look(tests, look, columns, memory, failed)?;
+        for wanted in wanted.into_iter().flatten() {
             union.unite(&wanted);
         }
         Ok(union)
@@ -171,6 +244,8 @@ impl Consumers {
 
     fn look(
         &self,
+        tests: &Tests,
+        look: Look<'_>,
         columns: &BlockColumns<'_>,
         memory: &mut IndexMemory,
         failed: &[bool],
@@ -183,82 +258,140 @@ impl Consumers {
                 .or_insert_with(|| columns.inside(window));
         }
         let start = |consumer: usize| {
-            if failed[consumer] {
+            if failed[consumer] || tests.idle[consumer] {
                 return Some(RowSet::none(rows));
             }
             let window = self.each[consumer].window?;
             inside.get(&window).cloned()
         };
-        self.index.apply(columns, start, memory)
+        tests.index.apply(columns, start, look, memory)
     }
 
     /// Gives each consumer its rows of a block, in order; `give` says whether there is to be more. A consumer whose
-    /// filter fails on a value is told so, and has failed: it gets nothing more.
+    /// filter fails on a value is told so, and has failed: it gets nothing more. Says whether there is to be more, and which
+    /// rows anybody got.
     ///
     /// # Errors
     /// When a column cannot be made, which costs all consumers.
-    pub fn apply(
+    pub(super) fn apply(
         &self,
+        tests: &Tests,
         columns: &BlockColumns<'_>,
         memory: &mut IndexMemory,
         failed: &mut [bool],
         mut give: impl FnMut(usize, Result<Survivors>) -> bool,
-    ) -> Result<bool> {
-        let wanted = self.look(columns, memory, failed)?;
+    ) -> Result<(bool, RowSet)> {
+        let wanted = self.look(tests, None, columns, memory, failed)?;
+        let mut given = RowSet::none(columns.rows());
         for (consumer, wanted) in wanted.into_iter().enumerate() {
             let Some(wanted) = wanted else { continue };
-            let survivors = self.each[consumer].survivors(columns, wanted);
+            let own = &tests.own[consumer];
+            let survivors = self.each[consumer].survivors(own, columns, wanted, &mut given);
             let Some(survivors) = survivors.transpose() else {
                 continue;
             };
             failed[consumer] = survivors.is_err();
             if !give(consumer, survivors) {
-                return Ok(false);
+                return Ok((false, given));
             }
         }
-        Ok(true)
+        Ok((true, given))
     }
 }
 
-/// The form's columns that decide which rows are wanted; `None` when some consumer wants all of them.
-fn early(
-    consumers: &[&Consumer],
-    left: &[Vec<usize>],
-    plan: &DecodePlan,
-) -> Result<Option<Vec<usize>>> {
-    let schema = plan.table.schema();
-    let form = &plan.table.form;
-    let mut early: Vec<usize> = form.time.iter().map(|time| time.column).collect();
-    for (consumer, left) in consumers.iter().zip(left) {
-        if consumer.filters.len() == left.len() {
-            return Ok(None);
-        }
-        let filters = consumer.filters.iter().enumerate();
-        for (_, filter) in filters.filter(|(place, _)| !left.contains(place)) {
-            for column in filter.column_refs() {
-                match plan.table.column_kind(schema.index_of(&column.name)?) {
-                    ColumnKind::Form(column) => early.push(column),
-                    ColumnKind::RecordId => {
-                        let found = form.identity;
-                        early.extend(found.map(|found| found.host));
-                        early.extend(found.and_then(|found| found.channel));
-                        early.extend(found.map(|found| found.record));
-                    }
-                    _ => {}
-                }
+impl Tests {
+    fn new(mut filters: Vec<Vec<Expr>>, plan: &DecodePlan) -> Result<Self> {
+        let mut idle = Vec::new();
+        for filters in &mut filters {
+            let is_never = |filter: &Expr| matches!(filter, Expr::Literal(value, _) if value.is_null() || *value == ScalarValue::from(false));
+            idle.push(filters.iter().any(is_never));
+            if filters.iter().any(is_never) {
+                filters.clear();
             }
+            let is_always = |filter: &Expr| matches!(filter, Expr::Literal(value, _) if *value == ScalarValue::from(true));
+            filters.retain(|filter| !is_always(filter));
         }
+        let each: Vec<&[Expr]> = filters.iter().map(Vec::as_slice).collect();
+        let (index, left) = PredicateIndex::new(&plan.schema, &each)?;
+        let wants_all =
+            |consumer: usize| !idle[consumer] && filters[consumer].len() == left[consumer].len();
+        let early = if (0..filters.len()).any(wants_all) {
+            None
+        } else {
+            let mut early: Vec<usize> = plan
+                .table
+                .form
+                .time
+                .iter()
+                .map(|time| time.column)
+                .collect();
+            early.extend(
+                index
+                    .columns()
+                    .flat_map(|column| plan.form_columns_of(column)),
+            );
+            early.sort_unstable();
+            early.dedup();
+            Some(early)
+        };
+        let sources = index.sources();
+        let sources = sources.map(|columns| {
+            let columns = columns
+                .iter()
+                .flat_map(|column| plan.form_columns_of(*column));
+            columns.collect()
+        });
+        let own = filters.iter().zip(left).map(|(filters, left)| {
+            let own = left.into_iter();
+            own.map(|place| Ok((place, Made::new(&filters[place], &plan.schema)?)))
+                .collect::<Result<_>>()
+        });
+        Ok(Self {
+            own: own.collect::<Result<_>>()?,
+            sources: sources.collect(),
+            idle,
+            early,
+            index,
+            memories: Mutex::default(),
+        })
     }
-    early.sort_unstable();
-    early.dedup();
-    Ok(Some(early))
+
+    /// The form's columns that decide which rows are wanted; the others may be decoded for these rows alone. `None`: all
+    /// rows are wanted.
+    pub(super) fn early(&self) -> Option<&[usize]> {
+        self.early.as_deref()
+    }
+
+    /// The sources of values that some of the form's columns are enough for, and whether they say anything.
+    pub(super) fn sources_over(&self, has: impl Fn(&usize) -> bool) -> Vec<bool> {
+        let sources = self.sources.iter();
+        sources.map(|columns| columns.iter().all(&has)).collect()
+    }
+
+    /// What a thread remembers while it reads a file; [`Self::give_back`] when it is done.
+    pub(super) fn memory(&self) -> IndexMemory {
+        let mut memories = self.memories.lock().unwrap_or_else(PoisonError::into_inner);
+        memories.pop().unwrap_or_else(|| self.index.memory())
+    }
+
+    /// Keeps what was remembered for the next file.
+    pub(super) fn give_back(&self, memory: IndexMemory) {
+        let mut memories = self.memories.lock().unwrap_or_else(PoisonError::into_inner);
+        memories.push(memory);
+    }
 }
 
 impl Bound {
     /// Applies the conjuncts that can fail, and takes the output columns of what is left.
-    fn survivors(&self, columns: &BlockColumns<'_>, mut rows: RowSet) -> Result<Option<Survivors>> {
+    fn survivors(
+        &self,
+        own: &[(usize, Made)],
+        columns: &BlockColumns<'_>,
+        mut rows: RowSet,
+        given: &mut RowSet,
+    ) -> Result<Option<Survivors>> {
         let _took = self.took.timer();
-        for (_, conjunct) in &self.own {
+        for (_, conjunct) in own {
             if rows.is_empty() {
                 return Ok(None);
             }
@@ -267,6 +400,7 @@ impl Bound {
         if rows.is_empty() {
             return Ok(None);
         }
+        given.unite(&rows);
         let chosen = (!rows.is_all()).then(|| ChosenRows::of(&rows));
         let output = self
             .projection
@@ -389,6 +523,8 @@ pub(super) fn filter_block(block: Block, mask: &BooleanArray) -> Result<Block> {
         times: kept(block.times, mask),
         rows: kept(block.rows, mask),
         ids: block.ids.map(|ids| kept(ids, mask)),
+        // Only blocks of lines have some, which were cut before.
+        lines: None,
     })
 }
 

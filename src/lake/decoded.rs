@@ -9,10 +9,11 @@ use datafusion::arrow::array::{
     UInt32Array,
 };
 use datafusion::arrow::compute::{cast, filter, take};
-use datafusion::arrow::datatypes::{Int64Type, Schema, SchemaRef};
+use datafusion::arrow::datatypes::{DataType, Int64Type, Schema, SchemaRef};
 use datafusion::arrow::error::ArrowError;
 
 use super::index::RowSet;
+use super::kept_lines::{BlockLines, KeptLines};
 use super::table::{ColumnKind, DataFile, Table};
 use crate::time::Window;
 
@@ -34,13 +35,12 @@ pub struct DecodePlan {
     pub focus: Vec<Window>,
     /// Whether reports say which columns a file has, and with which types.
     pub profile: bool,
+    /// Where lines that somebody wants are kept, if they are.
+    pub keep: Option<Arc<KeptLines>>,
     /// Columns of the decoded batches, as sorted indices into the table's schema.
     pub columns: Vec<usize>,
     /// Their schema.
     pub schema: SchemaRef,
-    /// Those of the form's columns that decide which rows anybody wants; the others may be decoded for these rows alone.
-    /// `None`: all rows are wanted.
-    pub early: Option<Vec<usize>>,
     /// The form's columns that must be read for that: the wanted ones, those of the clock and of the identity.
     pub form_columns: Vec<usize>,
 }
@@ -57,6 +57,8 @@ pub struct Block {
     pub rows: Vec<i64>,
     /// Content identities, where the reader knows them; else they are made of the columns, of the rows that need them.
     pub ids: Option<Vec<u128>>,
+    /// The lines, where they are to be kept; an empty one where a row is a part of its line.
+    pub lines: Option<BlockLines>,
 }
 
 impl DecodePlan {
@@ -92,12 +94,33 @@ impl DecodePlan {
             window,
             focus: window.into_iter().collect(),
             profile: false,
-            early: None,
+            keep: None,
             schema: Arc::new(Schema::new(fields)),
             columns,
             form_columns,
             table,
         }
+    }
+
+    /// The form's columns that one of [`Self::columns`], by its place, is made of, besides the clock.
+    pub(super) fn form_columns_of(&self, place: usize) -> Vec<usize> {
+        match self.table.column_kind(self.columns[place]) {
+            ColumnKind::Form(column) => vec![column],
+            ColumnKind::RecordId => {
+                let identity = self.table.form.identity;
+                let columns =
+                    identity.map(|found| [Some(found.host), found.channel, Some(found.record)]);
+                columns.into_iter().flatten().flatten().collect()
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    /// The type of a decoded column of the form, by its place among them.
+    pub(super) fn type_of_slot(&self, slot: usize) -> DataType {
+        self.table.form.columns[self.form_columns[slot]]
+            .column_type
+            .arrow()
     }
 
     /// Where a form's column is among the decoded ones.
@@ -181,7 +204,11 @@ impl DecodePlan {
             }
             ColumnKind::Table => repeated(&self.table.name, count)?,
             ColumnKind::File => repeated(&file.object.path, count)?,
-            ColumnKind::Row => Arc::new(Int64Array::from(chosen(&block.rows, rows))),
+            ColumnKind::Row => {
+                let places = chosen(&block.rows, rows).into_iter();
+                let numbers = places.map(|place| file.number_of(place));
+                Arc::new(numbers.collect::<Int64Array>())
+            }
         })
     }
 
@@ -236,7 +263,8 @@ impl DecodePlan {
         // A row without bytes of its own and without a record number: its place is its identity.
         by_number.unwrap_or_else(|| {
             let (table, path) = (&self.table.name, &file.object.path);
-            content_identity(format!("{table}\0{path}\0{}", block.rows[row]).as_bytes())
+            let number = file.number_of(block.rows[row]);
+            content_identity(format!("{table}\0{path}\0{number}").as_bytes())
         })
     }
 }

@@ -87,10 +87,10 @@ impl Decoder<'_> {
         progress.rows.fetch_add(rows, Ordering::Relaxed);
     }
 
-    /// Counts what some leaves of a row group cost that do not come by themselves.
+    /// Counts what some leaves of a row group cost besides those that are counted with it.
     pub(super) fn charge(&self, group: &Group, leaves: &BTreeSet<usize>, report: &mut FileReport) {
         let metadata = self.footer.metadata.metadata().row_group(group.index);
-        let asked = leaves.difference(&self.footer.ahead);
+        let asked = leaves.difference(&self.footer.wanted);
         let bytes: i64 = asked
             .map(|leaf| metadata.column(*leaf).compressed_size())
             .sum();

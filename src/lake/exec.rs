@@ -162,12 +162,12 @@ impl ExecutionPlan for LakeScanExec {
         partition: usize,
         context: Arc<TaskContext>,
     ) -> Result<SendableRecordBatchStream> {
-        let mut plan = DecodePlan::new(
+        let plan = DecodePlan::new(
             Arc::clone(&self.table),
             self.consumer.window,
             self.consumer.columns(&self.table)?,
         );
-        let consumers = Consumers::new(&[&self.consumer], &mut plan)?;
+        let consumers = Consumers::new(&[&self.consumer], &plan)?;
         let pass = Pass {
             plan,
             consumers,

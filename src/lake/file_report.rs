@@ -111,6 +111,22 @@ impl FileReport {
         self.spans(micros, micros);
     }
 
+    /// Counts records that are all inside one window, as [`Self::saw`] and [`Self::inside`] would one by one.
+    pub(super) fn saw_all(&mut self, times: &[i64], focus: Option<usize>) {
+        let (Some(oldest), Some(newest)) = (times.iter().min(), times.iter().max()) else {
+            return;
+        };
+        let rows = times.len() as u64;
+        self.rows += rows;
+        self.saw(*oldest);
+        self.saw(*newest);
+        self.last = times.last().copied();
+        let Some(focus) = focus else { return };
+        self.inside(Some(focus));
+        self.in_window += rows - 1;
+        self.in_focus[focus] += rows - 1;
+    }
+
     /// Counts a record that is inside a window, if it is.
     pub(super) fn inside(&mut self, focus: Option<usize>) {
         let Some(focus) = focus else { return };

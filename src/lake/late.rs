@@ -1,16 +1,18 @@
-//! Late decoding of Parquet: of a row group first the columns that decide which rows anybody wants, then the others of
-//! these rows alone. Where most rows are wanted, the row group is read the plain way, and so is the rest of the file.
+//! Late decoding of Parquet: of a row group first the columns that decide which rows anybody wants, narrow ones before wide
+//! ones, then the others; each time of those rows alone that may still be wanted. Where most rows are, the row group is read
+//! with fewer looks or the plain way, and so is the rest of the file.
 //!
 //! Knows row groups and blocks, nothing of consumers.
 
 use std::collections::BTreeSet;
 
-use datafusion::arrow::array::ArrayRef;
+use datafusion::arrow::array::{ArrayRef, new_null_array};
 use datafusion::arrow::compute::{concat, filter};
 use datafusion::arrow::datatypes::DataType;
 use datafusion::parquet::arrow::arrow_reader::{RowSelection, RowSelector};
 
-use super::decoded::{Block, DecodePlan, compact};
+use super::consumer::Tests;
+use super::decoded::{BLOCK_ROWS, Block, DecodePlan, compact};
 use super::decoder::{Decoder, Here};
 use super::file_report::FileReport;
 use super::form::ColumnType;
@@ -18,17 +20,30 @@ use super::index::RowSet;
 use super::parquet::Readers;
 use super::row_groups::Footer;
 
-/// One row in so many is the most that late decoding pays for.
+/// One row in so many is the most that decoding the columns which decide nothing late pays for.
 const SPARSE: usize = 4;
+/// One row in so many is the most that a look at narrow columns alone pays for.
+const NARROWED: usize = 2;
 /// Rows after which that is judged.
 const TRIAL: usize = 32 * 1024;
+/// Bytes a row up to which a column is narrow: numbers, and texts from a dictionary.
+const NARROW: i64 = 16;
 
 /// What to decode first, and what of wanted rows only.
 #[derive(Debug)]
 pub(super) struct Late {
-    early: Part,
+    /// Each look decides on fewer rows.
+    looks: Vec<Stage>,
+    /// What decides nothing.
     rest: Part,
-    is_on: bool,
+}
+
+/// A look at some columns that decide.
+#[derive(Debug)]
+struct Stage {
+    part: Part,
+    /// The sources of values that are complete then; `None` when all are.
+    sources: Option<Vec<bool>>,
 }
 
 /// Some columns of a file, by their slots, and the leaves that hold them.
@@ -60,7 +75,8 @@ enum Seen {
 /// The columns of wanted rows, as far as they are decoded.
 #[derive(Default)]
 struct Kept {
-    /// By early slot, piece by piece.
+    slots: Vec<usize>,
+    /// By slot above, piece by piece.
     columns: Vec<Vec<ArrayRef>>,
     times: Vec<i64>,
     rows: Vec<i64>,
@@ -68,15 +84,20 @@ struct Kept {
 
 impl Late {
     /// How to read a file; `None` when all columns are needed at once.
-    pub(super) fn of(plan: &DecodePlan, footer: &Footer) -> Option<Self> {
-        let first = plan.early.as_ref()?;
+    pub(super) fn of(plan: &DecodePlan, tests: &Tests, footer: &Footer) -> Option<Self> {
+        let first = tests.early()?;
         if plan.profile {
             return None;
         }
-        let (late, mut early): (Vec<usize>, Vec<usize>) =
-            (0..plan.form_columns.len()).partition(|slot| {
-                !first.contains(&plan.form_columns[*slot]) && has_plainly(plan, footer, *slot)
-            });
+        // What the file does not have need not be decoded.
+        let is_there = |slot: &usize| {
+            first.contains(&plan.form_columns[*slot])
+                || !(footer.leaves[*slot].is_empty() && footer.nested[*slot].is_empty())
+        };
+        let slots = (0..plan.form_columns.len()).filter(is_there);
+        let (late, mut early): (Vec<usize>, Vec<usize>) = slots.partition(|slot| {
+            !first.contains(&plan.form_columns[*slot]) && has_plainly(plan, footer, *slot)
+        });
         // What is decoded anyway, for a column that has it too, need not be decoded again.
         let leaves = footer.leaves_of(early.iter().copied());
         let (decoded, late): (Vec<usize>, Vec<usize>) = late.into_iter().partition(|slot| {
@@ -86,19 +107,22 @@ impl Late {
         });
         early.extend(decoded);
         early.sort_unstable();
-        if late.is_empty() {
-            return None;
-        }
-        Some(Self {
-            early: Part::of(footer, early),
-            rest: Part::of(footer, late),
-            is_on: true,
-        })
+        let rest = Part::of(footer, late);
+        let looks = Stage::of(plan, tests, footer, early);
+        (looks.len() > 1 || !rest.slots.is_empty()).then_some(Self { looks, rest })
     }
 
     /// The leaves that are decoded first.
-    pub(super) fn first(&self) -> &BTreeSet<usize> {
-        &self.early.leaves
+    pub(super) fn first(&self) -> BTreeSet<usize> {
+        let first = self.looks.first();
+        first.map_or_else(BTreeSet::new, |look| look.part.leaves.clone())
+    }
+
+    /// The leaves that are decoded, of all rows or of some.
+    pub(super) fn leaves(&self) -> BTreeSet<usize> {
+        let parts = self.looks.iter().map(|look| &look.part);
+        let parts = parts.chain([&self.rest]);
+        parts.flat_map(|part| part.leaves.iter().copied()).collect()
     }
 
     /// Reads a row group, if it is worth it.
@@ -110,39 +134,101 @@ impl Late {
         readers: &mut Readers<'_>,
     ) -> Went {
         let place = group.0;
-        let mut row = place.rows.start;
-        if !self.is_on {
-            return Went::Dense { counted: row };
+        let mut counted = place.rows.start;
+        while let Some(first) = self.looks.first() {
+            let before = report.clone();
+            let mut row = place.rows.start;
+            let mut kept = Kept::of(&first.part.slots);
+            let limit = if self.looks.len() > 1 {
+                NARROWED
+            } else {
+                SPARSE
+            };
+            let look = First {
+                stage: first,
+                limit,
+                counted,
+            };
+            let lost = match look.decode(file, group, &mut row, report, readers, &mut kept) {
+                Ok(Seen::Sparse) => None,
+                Ok(Seen::Stopped) => return Went::Enough,
+                Ok(Seen::Dense) => {
+                    counted = row;
+                    *report = before;
+                    self.look_less();
+                    continue;
+                }
+                Err(error) => Some((row, error)),
+            };
+            return self.go_on(file, group, report, readers, kept, lost);
         }
-        let before = report.clone();
-        let mut kept = Kept {
-            columns: vec![Vec::new(); self.early.slots.len()],
-            ..Kept::default()
-        };
-        let mut lost = None;
-        match self.first_look(file, group, &mut row, report, readers, &mut kept) {
-            Ok(Seen::Sparse) => {}
-            Ok(Seen::Stopped) => return Went::Enough,
-            Ok(Seen::Dense) => {
-                self.is_on = false;
-                *report = before;
-                return Went::Dense { counted: row };
+        Went::Dense { counted }
+    }
+
+    /// One look at what was looked at in two; and none where it was one.
+    fn look_less(&mut self) {
+        let first = self.looks.remove(0);
+        if let Some(next) = self.looks.first_mut() {
+            next.part.slots.extend(first.part.slots);
+            next.part.slots.sort_unstable();
+            next.part.leaves.extend(first.part.leaves);
+        }
+    }
+
+    /// What comes behind the first look.
+    fn go_on(
+        &self,
+        file: &Decoder<'_>,
+        group: Here<'_>,
+        report: &mut FileReport,
+        readers: &mut Readers<'_>,
+        mut kept: Kept,
+        mut lost: Option<(i64, String)>,
+    ) -> Went {
+        for look in &self.looks[1..] {
+            let mut slots = [kept.slots.as_slice(), &look.part.slots].concat();
+            slots.sort_unstable();
+            let mut next = Kept::of(&slots);
+            let went = kept.read(file, group, &look.part, report, &mut |block, _| {
+                let rows = (readers.wanted)(&block, look.sources.as_deref());
+                let rows = rows.unwrap_or_else(|| RowSet::all(block.times.len()));
+                next.add(&block, &rows).map_err(|error| error.to_string())?;
+                Ok(true)
+            });
+            match went {
+                Ok(true) => {}
+                Ok(false) => return Went::Enough,
+                // Nothing behind it was kept.
+                Err(place) => lost = Some(place),
             }
-            Err(error) => lost = Some((row, error)),
+            kept = next;
         }
-        let went = self.second_look(file, group, report, &kept, readers);
+        let went = kept.read(file, group, &self.rest, report, &mut |block, report| {
+            Ok((readers.sink)(block, report))
+        });
         match (went, lost) {
             (Ok(false), _) => return Went::Enough,
             (Err((row, error)), _) | (Ok(true), Some((row, error))) => {
-                file.lose(place, row, &error, report);
+                file.lose(group.0, row, &error, report);
             }
             (Ok(true), None) => {}
         }
         Went::Done
     }
+}
 
+/// The first look at a row group.
+struct First<'a> {
+    stage: &'a Stage,
+    /// One row in so many is the most that may be wanted.
+    limit: usize,
+    /// Rows before it are counted.
+    counted: i64,
+}
+
+impl First<'_> {
     /// Decodes what decides, and keeps the rows that are wanted. `row` is how far it came.
-    fn first_look(
+    fn decode(
         &self,
         file: &Decoder<'_>,
         group: Here<'_>,
@@ -152,20 +238,20 @@ impl Late {
         kept: &mut Kept,
     ) -> Result<Seen, String> {
         let start = group.0.rows.start;
-        file.charge(group.0, &self.early.leaves, report);
-        let mut batches = file.batches(group, &self.early.leaves, None)?;
+        let Part { slots, leaves } = &self.stage.part;
+        let mut batches = file.batches(group, leaves, None)?;
         while let Some(batch) = batches.next_batch()? {
             let read = batch.num_rows() as i64;
-            file.count_rows(read);
-            let block = file.block(&batch, *row, &self.early.slots, report)?;
+            file.count_rows(*row + read - self.counted.max(*row));
+            let block = file.block(&batch, *row, slots, report)?;
             *row += read;
-            let Some(rows) = (readers.wanted)(&block) else {
+            let Some(rows) = (readers.wanted)(&block, self.stage.sources.as_deref()) else {
                 return Ok(Seen::Dense);
             };
-            let added = kept.add(&block, &self.early.slots, &rows);
+            let added = kept.add(&block, &rows);
             added.map_err(|error| error.to_string())?;
             let seen = usize::try_from(*row - start).unwrap_or(usize::MAX);
-            if seen >= TRIAL && kept.rows.len() > seen / SPARSE {
+            if seen >= TRIAL && kept.rows.len() > seen / self.limit {
                 return Ok(Seen::Dense);
             }
             if file.handles.stop.is_stopped() {
@@ -174,55 +260,39 @@ impl Late {
         }
         Ok(Seen::Sparse)
     }
+}
 
-    /// Decodes the other columns of the rows that are wanted, and hands these on; false when nobody wants more.
-    fn second_look(
-        &self,
-        file: &Decoder<'_>,
-        group: Here<'_>,
-        report: &mut FileReport,
-        kept: &Kept,
-        readers: &mut Readers<'_>,
-    ) -> Result<bool, (i64, String)> {
-        let Some(first) = kept.rows.first() else {
-            return Ok(true);
+impl Stage {
+    /// The looks at columns that decide: at all of them, or at narrow ones before, where these decide something.
+    fn of(plan: &DecodePlan, tests: &Tests, footer: &Footer, slots: Vec<usize>) -> Vec<Self> {
+        let clock = plan.table.form.time.iter().map(|time| time.column);
+        let clock: Vec<usize> = clock.collect();
+        let (narrow, wide): (Vec<usize>, Vec<usize>) = slots.iter().partition(|slot| {
+            clock.contains(&plan.form_columns[**slot]) || is_narrow(footer, **slot)
+        });
+        let has = |column: &usize| {
+            let slot = plan.slot_of(*column);
+            narrow.contains(&slot)
         };
-        let wrong = |error: String| (first - 1, error);
-        let early = kept.joined().map_err(|error| wrong(error.to_string()))?;
-        file.charge(group.0, &self.rest.leaves, report);
-        let selection = selection(&kept.rows, group.0.rows.start);
-        let mut batches = file
-            .batches(group, &self.rest.leaves, Some(selection))
-            .map_err(wrong)?;
-        let mut from = 0;
-        while from < kept.rows.len() {
-            let here = |error: String| (kept.rows[from] - 1, error);
-            let Some(batch) = batches.next_batch().map_err(here)? else {
-                return Err(here("rows are missing at its end".to_owned()));
-            };
-            let count = batch.num_rows();
-            let mut columns: Vec<Option<ArrayRef>> = vec![None; file.plan.form_columns.len()];
-            for (slot, column) in self.early.slots.iter().zip(&early) {
-                columns[*slot] = Some(column.slice(from, count));
-            }
-            for slot in &self.rest.slots {
-                let values = file
-                    .column(&batch, *slot, report)
-                    .map_err(|error| here(error.to_string()))?;
-                columns[*slot] = Some(values);
-            }
-            let block = Block {
-                columns: columns.into_iter().flatten().collect(),
-                times: kept.times[from..from + count].to_vec(),
-                rows: kept.rows[from..from + count].to_vec(),
-                ids: None,
-            };
-            from += count;
-            if !(readers.sink)(block, report) || file.handles.stop.is_stopped() {
-                return Ok(false);
-            }
+        let sources = tests.sources_over(has);
+        let says_something = sources.iter().any(|source| *source);
+        if wide.is_empty() || !says_something {
+            let part = Part::of(footer, slots);
+            return vec![Self {
+                part,
+                sources: None,
+            }];
         }
-        Ok(true)
+        vec![
+            Self {
+                part: Part::of(footer, narrow),
+                sources: Some(sources),
+            },
+            Self {
+                part: Part::of(footer, wide),
+                sources: None,
+            },
+        ]
     }
 }
 
@@ -236,17 +306,20 @@ impl Part {
 }
 
 impl Kept {
-    fn add(
-        &mut self,
-        block: &Block,
-        early: &[usize],
-        rows: &RowSet,
-    ) -> datafusion::error::Result<()> {
+    fn of(slots: &[usize]) -> Self {
+        Self {
+            slots: slots.to_vec(),
+            columns: vec![Vec::new(); slots.len()],
+            ..Self::default()
+        }
+    }
+
+    fn add(&mut self, block: &Block, rows: &RowSet) -> datafusion::error::Result<()> {
         if rows.is_empty() {
             return Ok(());
         }
         let mask = rows.mask();
-        for (pieces, slot) in self.columns.iter_mut().zip(early) {
+        for (pieces, slot) in self.columns.iter_mut().zip(&self.slots) {
             pieces.push(compact(&filter(&block.columns[*slot], &mask)?));
         }
         self.times.extend(rows.iter().map(|row| block.times[row]));
@@ -261,6 +334,76 @@ impl Kept {
         });
         columns.collect()
     }
+
+    /// Decodes more columns of the kept rows, and hands these on block by block; false when nobody wants more. Fails with the
+    /// first row that it did not hand on.
+    fn read(
+        &self,
+        file: &Decoder<'_>,
+        group: Here<'_>,
+        part: &Part,
+        report: &mut FileReport,
+        take: &mut dyn FnMut(Block, &mut FileReport) -> Result<bool, String>,
+    ) -> Result<bool, (i64, String)> {
+        let Some(first) = self.rows.first() else {
+            return Ok(true);
+        };
+        let wrong = |error: String| (first - 1, error);
+        let known = self.joined().map_err(|error| wrong(error.to_string()))?;
+        let mut batches = None;
+        if !part.leaves.is_empty() {
+            let selection = selection(&self.rows, group.0.rows.start);
+            let batch = file.batches(group, &part.leaves, Some(selection));
+            batches = Some(batch.map_err(wrong)?);
+        }
+        let mut from = 0;
+        while from < self.rows.len() {
+            let here = |error: String| (self.rows[from] - 1, error);
+            let mut columns: Vec<Option<ArrayRef>> = vec![None; file.plan.form_columns.len()];
+            let mut count = (self.rows.len() - from).min(BLOCK_ROWS);
+            if let Some(batches) = &mut batches {
+                let Some(batch) = batches.next_batch().map_err(here)? else {
+                    return Err(here("rows are missing at its end".to_owned()));
+                };
+                count = batch.num_rows();
+                for slot in &part.slots {
+                    let values = file.column(&batch, *slot, report);
+                    columns[*slot] = Some(values.map_err(|error| here(error.to_string()))?);
+                }
+            }
+            for (slot, column) in self.slots.iter().zip(&known) {
+                columns[*slot] = Some(column.slice(from, count));
+            }
+            let columns = columns.into_iter().enumerate();
+            let columns = columns.map(|(slot, column)| {
+                let null = || new_null_array(&file.plan.type_of_slot(slot), count);
+                column.unwrap_or_else(null)
+            });
+            let block = Block {
+                columns: columns.collect(),
+                times: self.times[from..from + count].to_vec(),
+                rows: self.rows[from..from + count].to_vec(),
+                ids: None,
+                lines: None,
+            };
+            let goes_on = take(block, report).map_err(here)?;
+            from += count;
+            if !goes_on || file.handles.stop.is_stopped() {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+}
+
+/// Whether the values of a column take few bytes a row.
+fn is_narrow(footer: &Footer, slot: usize) -> bool {
+    let metadata = footer.metadata.metadata();
+    let bytes = metadata.row_groups().iter().flat_map(|group| {
+        let leaves = footer.leaves[slot].iter().chain(&footer.nested[slot]);
+        leaves.map(|leaf| group.column(*leaf).uncompressed_size())
+    });
+    bytes.sum::<i64>() <= NARROW * metadata.file_metadata().num_rows()
 }
 
 /// Rows of a file, counted from 1, as a selection of the row group that starts behind `start`.
@@ -281,7 +424,7 @@ fn selection(rows: &[i64], start: i64) -> RowSelection {
 }
 
 /// Whether a file has a column as one leaf of its own, of a type that fits.
-fn has_plainly(plan: &DecodePlan, footer: &Footer, slot: usize) -> bool {
+pub(super) fn has_plainly(plan: &DecodePlan, footer: &Footer, slot: usize) -> bool {
     let ([leaf], []) = (
         footer.leaves[slot].as_slice(),
         footer.nested[slot].as_slice(),

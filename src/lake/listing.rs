@@ -285,6 +285,7 @@ impl Table {
             object,
             time,
             partitions: values.partitions.clone(),
+            numbers: None,
         });
     }
 }

@@ -13,6 +13,7 @@ use super::decoded::{BLOCK_ROWS, Block, DecodePlan, NEVER, Record, content_ident
 use super::decompress::{decompress, decompress_as_found};
 use super::encoding::{Encoding, decode};
 use super::file_report::{FileReport, Progress};
+use super::kept_lines::BlockLines;
 use super::lines::{Line, Lines};
 use super::pieces::{DEEPEST, pieces};
 use super::quarantine::BadRecord;
@@ -166,6 +167,12 @@ struct Records<'a> {
     row: Row,
     columns: Columns,
     pending: Pending,
+    /// Whether the lines of the pending block are kept.
+    keeps: bool,
+}
+
+fn keeps(plan: &DecodePlan) -> bool {
+    plan.keep.as_ref().is_some_and(|keep| !keep.is_full())
 }
 
 #[derive(Default)]
@@ -174,6 +181,7 @@ struct Pending {
     times: Vec<i64>,
     rows: Vec<i64>,
     ids: Vec<u128>,
+    lines: BlockLines,
 }
 
 impl<'a> Records<'a> {
@@ -184,6 +192,7 @@ impl<'a> Records<'a> {
             row: shape.row(),
             columns: Columns::new(&shape),
             pending: Pending::default(),
+            keeps: keeps(plan),
             plan,
             file,
             progress,
@@ -193,11 +202,14 @@ impl<'a> Records<'a> {
 
     fn block(&mut self) -> Block {
         let pending = std::mem::take(&mut self.pending);
+        let lines = self.keeps.then_some(pending.lines);
+        self.keeps = keeps(self.plan);
         Block {
             columns: self.columns.finish(),
             times: pending.times,
             rows: pending.rows,
             ids: Some(pending.ids),
+            lines,
         }
     }
 
@@ -215,7 +227,7 @@ impl<'a> Records<'a> {
         report: &mut FileReport,
         sink: &mut dyn FnMut(Block, &mut FileReport) -> bool,
     ) -> bool {
-        let why = match self.event(line, report) {
+        let why = match self.event(line, depth, report) {
             Ok(()) => {
                 report.rows += 1;
                 if report.rows.is_multiple_of(PROGRESS_ROWS) {
@@ -254,6 +266,7 @@ impl<'a> Records<'a> {
     fn event(
         &mut self,
         line: &Line<'_>,
+        depth: usize,
         report: &mut FileReport,
     ) -> Result<(), (&'static str, String)> {
         let text = std::str::from_utf8(line.bytes);
@@ -277,6 +290,9 @@ impl<'a> Records<'a> {
             self.pending.rows.push(line.number.cast_signed());
             let id = record_identity(plan, row, micros, line.bytes);
             self.pending.ids.push(id);
+            if self.keeps {
+                self.pending.lines.push(if depth == 0 { text } else { "" });
+            }
         }
         Ok(())
     }

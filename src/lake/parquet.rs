@@ -4,6 +4,7 @@
 //! Blocking; runs on a thread of its own. Knows nothing of queries.
 
 use std::any::Any;
+use std::collections::HashMap;
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -28,7 +29,7 @@ use super::decoded::{Block, DecodePlan, NEVER};
 use super::decoder::Decoder;
 use super::file_report::{FileReport, Progress};
 use super::form::{ColumnType, FormColumn};
-use super::index::RowSet;
+use super::index::{Look, RowSet};
 use super::late::Went;
 use super::quarantine::BadRecord;
 use super::row_groups::OpenFile;
@@ -49,6 +50,7 @@ pub fn read(
         absent,
         pruned,
         told,
+        tests: _,
         mut late,
         mut groups,
     } = open;
@@ -101,9 +103,9 @@ pub fn read(
 
 /// Those who read the rows of a file.
 pub struct Readers<'a> {
-    /// Asked first, with the columns of [`DecodePlan::early`], which rows of a block anybody may want; `None` is all that
-    /// there are.
-    pub wanted: &'a mut dyn FnMut(&Block) -> Option<RowSet>,
+    /// Asked first, with the columns that these sources of values need, which rows of a block anybody may want; `None` is all
+    /// that there are.
+    pub wanted: &'a mut dyn FnMut(&Block, Look<'_>) -> Option<RowSet>,
     /// Takes rows block by block, and answers whether it wants more.
     pub sink: &'a mut dyn FnMut(Block, &mut FileReport) -> bool,
 }
@@ -334,22 +336,41 @@ pub(super) fn block(
 ) -> datafusion::error::Result<Block> {
     let rows = batch.num_rows();
     let mut raw = vec![None; plan.form_columns.len()];
-    let mut columns = Vec::with_capacity(plan.form_columns.len());
-    for (slot, index) in plan.form_columns.iter().enumerate() {
+    let mut columns: Vec<ArrayRef> = Vec::with_capacity(plan.form_columns.len());
+    let mut nulls: HashMap<DataType, ArrayRef> = HashMap::new();
+    for (slot, raw) in raw.iter_mut().enumerate() {
         if slots.contains(&slot) {
             let (values, found) = column(plan, batch, slot, report)?;
             columns.push(values);
-            raw[slot] = found;
+            *raw = found;
         } else {
-            let column_type = plan.table.form.columns[*index].column_type;
-            columns.push(new_null_array(&column_type.arrow(), rows));
+            let null = nulls.entry(plan.type_of_slot(slot));
+            let null = null.or_insert_with_key(|data_type| new_null_array(data_type, rows));
+            columns.push(Arc::clone(null));
         }
     }
-    let times = event_times(plan, &raw, &columns, rows)?;
+    let (times, is_known) = event_times(plan, &raw, &columns, rows)?;
+    let block = Block {
+        // A Parquet row has no bytes of its own.
+        ids: None,
+        lines: None,
+        columns,
+        rows: (0..rows as i64).map(|row| first_row + row + 1).collect(),
+        times,
+    };
+    let ends = block.times.iter().min().zip(block.times.iter().max());
+    if let (None, Some((first, last))) = (&is_known, ends)
+        && plan.wants(*first)
+        && plan.wants(*last)
+        && plan.focus_of(*first).is_some()
+        && plan.focus_of(*first) == plan.focus_of(*last)
+    {
+        report.saw_all(&block.times, plan.focus_of(*first));
+        return Ok(block);
+    }
     let mut keep = Vec::with_capacity(rows);
-    for (row, time) in times.iter().enumerate() {
-        let place = first_row + row as i64 + 1;
-        if let Some(micros) = time {
+    for (row, micros) in block.times.iter().enumerate() {
+        if is_known.as_ref().is_none_or(|known| known[row]) {
             report.rows += 1;
             report.saw(*micros);
             report.inside(plan.focus_of(*micros));
@@ -359,7 +380,7 @@ pub(super) fn block(
         keep.push(false);
         report.reject(BadRecord {
             file: file.object.path.clone(),
-            line: place.unsigned_abs(),
+            line: block.rows[row].unsigned_abs(),
             offset: 0,
             reason: "no_time",
             detail: plan.no_time_detail(),
@@ -369,69 +390,63 @@ pub(super) fn block(
             base64: None,
         });
     }
-    let is_all = keep.iter().all(|kept| *kept);
-    let block = Block {
-        // A Parquet row has no bytes of its own.
-        ids: None,
-        columns,
-        times: times.iter().map(|time| time.unwrap_or_default()).collect(),
-        rows: (0..rows as i64).map(|row| first_row + row + 1).collect(),
-    };
-    if is_all {
+    if keep.iter().all(|kept| *kept) {
         Ok(block)
     } else {
         filter_block(block, &BooleanArray::from(keep))
     }
 }
 
+/// The event times of all rows, and which of them are known; `None` when all are.
 fn event_times(
     plan: &DecodePlan,
     raw: &[Option<ArrayRef>],
     columns: &[ArrayRef],
     rows: usize,
-) -> datafusion::error::Result<Vec<Option<i64>>> {
-    let mut times = vec![None; rows];
+) -> datafusion::error::Result<(Vec<i64>, Option<Vec<bool>>)> {
+    let mut times = vec![NEVER; rows];
     for source in &plan.table.form.time {
-        if times.iter().all(Option::is_some) {
-            break;
-        }
         let slot = plan.slot_of(source.column);
         let Some(array) = &raw[slot] else { continue };
+        let zone = source.zone.unwrap_or(plan.table.zone);
         if matches!(
             array.data_type(),
             DataType::Timestamp(..) | DataType::Date32 | DataType::Date64
         ) {
-            let zone = source.zone.unwrap_or(plan.table.zone);
             for (time, found) in times.iter_mut().zip(timestamps(array, zone)?) {
-                *time = time.or(found.filter(|micros| *micros != NEVER));
+                if *time == NEVER {
+                    *time = found;
+                }
             }
-            continue;
+        } else {
+            let texts = cast(&columns[slot], &DataType::Utf8View)?;
+            for (time, text) in times.iter_mut().zip(texts.as_string_view()) {
+                if *time == NEVER {
+                    let found = text.and_then(|text| source.format.parse_text(text, zone));
+                    *time = found.unwrap_or(NEVER);
+                }
+            }
         }
-        let zone = source.zone.unwrap_or(plan.table.zone);
-        let texts = cast(&columns[slot], &DataType::Utf8View)?;
-        for (time, text) in times.iter_mut().zip(texts.as_string_view()) {
-            if time.is_none() {
-                let found = text.and_then(|text| source.format.parse_text(text, zone));
-                *time = found.filter(|micros| *micros != NEVER);
-            }
+        if times.iter().all(|time| *time != NEVER) {
+            return Ok((times, None));
         }
     }
-    Ok(times)
+    let known = times.iter().map(|time| *time != NEVER).collect();
+    Ok((times, Some(known)))
 }
 
-/// Microseconds of a timestamp or date column. One without a zone is local time, as texts without one are.
-fn timestamps(array: &ArrayRef, zone: Tz) -> datafusion::error::Result<Vec<Option<i64>>> {
-    if zone == Tz::UTC || matches!(array.data_type(), DataType::Timestamp(_, Some(_))) {
-        let micros = cast(
-            array,
-            &DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
-        )?;
-        return Ok(micros
-            .as_primitive::<TimestampMicrosecondType>()
-            .iter()
-            .collect());
+/// Microseconds of a timestamp or date column; [`NEVER`] where there is none. One without a zone is local time, as texts
+/// without one are.
+fn timestamps(array: &ArrayRef, zone: Tz) -> datafusion::error::Result<Vec<i64>> {
+    let is_utc = zone == Tz::UTC || matches!(array.data_type(), DataType::Timestamp(_, Some(_)));
+    let micros = cast(
+        array,
+        &DataType::Timestamp(TimeUnit::Microsecond, is_utc.then(|| "UTC".into())),
+    )?;
+    let micros = micros.as_primitive::<TimestampMicrosecondType>();
+    if is_utc && micros.null_count() == 0 {
+        return Ok(micros.values().to_vec());
     }
-    let micros = cast(array, &DataType::Timestamp(TimeUnit::Microsecond, None))?;
     let local = |micros| {
         let clock = DateTime::from_timestamp_micros(micros)?.naive_utc();
         Some(
@@ -440,6 +455,13 @@ fn timestamps(array: &ArrayRef, zone: Tz) -> datafusion::error::Result<Vec<Optio
                 .timestamp_micros(),
         )
     };
-    let micros = micros.as_primitive::<TimestampMicrosecondType>().iter();
-    Ok(micros.map(|micros| micros.and_then(local)).collect())
+    let found = micros.iter().map(|micros| {
+        let found = if is_utc {
+            micros
+        } else {
+            micros.and_then(local)
+        };
+        found.unwrap_or(NEVER)
+    });
+    Ok(found.collect())
 }

@@ -1,13 +1,16 @@
 //! Raw events read back by their place: the line or element of an NDJSON file, the row of a Parquet file, as text.
 //!
 //! Knows places, not what the events say: nothing is flattened, mapped or filtered, so that people see what the sensor
-//! wrote. Blocking where a file is decompressed; Parquet is read by ranges, only the pages that hold the rows.
+//! wrote. Blocking where a file is decompressed; of Parquet only the pages that hold the rows are decoded.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use bytes::Bytes;
 use datafusion::arrow::array::RecordBatch;
+use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::arrow::json::LineDelimitedWriter;
+use datafusion::parquet::arrow::ArrowWriter;
 use datafusion::parquet::arrow::arrow_reader::{RowSelection, RowSelector};
 use datafusion::parquet::arrow::async_reader::ParquetRecordBatchStreamBuilder;
 use futures::TryStreamExt;
@@ -21,23 +24,49 @@ use super::table::Table;
 use crate::error::{Error, Result};
 use crate::store::{Earlier, Object, Reading, Stopper};
 
-/// The events of some rows of a file (1-based), as JSON text by row. A row that is not there is left out.
+/// Some events of a file.
+#[derive(Debug)]
+pub struct RawEvents {
+    /// As JSON text, by row.
+    pub texts: BTreeMap<i64, String>,
+    /// As a file of the same format that holds them alone.
+    pub file: Bytes,
+    /// Which rows of their file those of [`Self::file`] are; `None` where they have the same places in both.
+    pub numbers: Option<Vec<i64>>,
+}
+
+/// The events of some rows of a file (1-based). A row that is not there is left out.
 ///
 /// # Errors
 /// A failure that names the file, when it is gone or cannot be decoded up to the last of the rows.
-pub async fn read(
-    table: &Arc<Table>,
-    object: &Object,
-    rows: &BTreeSet<i64>,
-) -> Result<BTreeMap<i64, String>> {
+pub async fn read(table: &Arc<Table>, object: &Object, rows: &BTreeSet<i64>) -> Result<RawEvents> {
     let read = match table.format {
         Format::Parquet => parquet_rows(table, object, rows).await,
-        Format::Ndjson | Format::Csv => lines(table, object, rows).await,
+        Format::Ndjson | Format::Csv => lines(table, object, rows).await.map(of_lines),
     };
     read.map_err(|error| {
         Error::failure(format!("cannot be read back: {}", error.message()))
             .in_file(table.location.display(&object.path))
     })
+}
+
+/// Some lines, by number, with nothing between them: empty lines are no records, and keep the numbers of those that are.
+pub fn of_lines(texts: BTreeMap<i64, String>) -> RawEvents {
+    let mut file = String::new();
+    let mut next = 1;
+    for (number, line) in &texts {
+        let between = usize::try_from(number - next).unwrap_or(0);
+        file.extend(std::iter::repeat_n('\n', between));
+        // A record over several lines: none of their ends is inside a string.
+        file.push_str(&line.replace(['\n', '\r'], " "));
+        file.push('\n');
+        next = number + 1;
+    }
+    RawEvents {
+        texts,
+        file: file.into(),
+        numbers: None,
+    }
 }
 
 async fn lines(
@@ -89,13 +118,14 @@ async fn parquet_rows(
     table: &Arc<Table>,
     object: &Object,
     rows: &BTreeSet<i64>,
-) -> Result<BTreeMap<i64, String>> {
+) -> Result<RawEvents> {
     let failed = |error: &dyn std::fmt::Display| Error::failure(error.to_string());
     let reader = ObjectReader::new(&table.location, object);
     let builder = ParquetRecordBatchStreamBuilder::new(reader)
         .await
         .map_err(|error| failed(&error))?;
     let total = builder.metadata().file_metadata().num_rows();
+    let schema = Arc::clone(builder.schema());
     let rows: Vec<i64> = rows
         .iter()
         .copied()
@@ -114,15 +144,33 @@ async fn parquet_rows(
         .build()
         .map_err(|error| failed(&error))?;
     let batches: Vec<RecordBatch> = stream.try_collect().await.map_err(|error| failed(&error))?;
+    let texts = texts(&batches).map_err(|error| failed(&error))?;
+    let file = file(schema, &batches).map_err(|error| failed(&error))?;
+    Ok(RawEvents {
+        texts: rows.iter().copied().zip(texts).collect(),
+        file: file.into(),
+        numbers: Some(rows),
+    })
+}
+
+fn texts(batches: &[RecordBatch]) -> datafusion::arrow::error::Result<Vec<String>> {
     let mut text = Vec::new();
     let mut writer = LineDelimitedWriter::new(&mut text);
-    writer
-        .write_batches(&batches.iter().collect::<Vec<_>>())
-        .and_then(|()| writer.finish())
-        .map_err(|error| failed(&error))?;
+    writer.write_batches(&batches.iter().collect::<Vec<_>>())?;
+    writer.finish()?;
     let text = String::from_utf8_lossy(&text);
-    Ok(rows
-        .into_iter()
-        .zip(text.lines().map(str::to_owned))
-        .collect())
+    Ok(text.lines().map(str::to_owned).collect())
+}
+
+fn file(
+    schema: SchemaRef,
+    batches: &[RecordBatch],
+) -> datafusion::parquet::errors::Result<Vec<u8>> {
+    let mut file = Vec::new();
+    let mut writer = ArrowWriter::try_new(&mut file, schema, None)?;
+    for batch in batches {
+        writer.write(batch)?;
+    }
+    writer.close()?;
+    Ok(file)
 }

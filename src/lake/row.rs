@@ -4,15 +4,16 @@
 //! behind. Knows nothing of files and times.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
 use std::fmt;
 
+use datafusion::common::HashMap;
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::form::{ColumnType, FormColumn};
+use super::quick_json;
 
-/// Spellings of keys remembered per object; more than any real log has.
+/// Spellings of keys, and places of keys, remembered per object; more than any real log has.
 const MEMO: usize = 4096;
 
 /// The wanted paths as a tree of keys.
@@ -69,13 +70,23 @@ pub struct Row {
     /// How good the key was that filled a slot: see [`rank`].
     ranks: Vec<u16>,
     pub(super) text: String,
-    memo: Vec<HashMap<String, Option<Child>>>,
+    /// By node.
+    keys: Vec<Keys>,
+}
+
+/// The keys of an object that were seen before.
+#[derive(Debug, Default)]
+struct Keys {
+    known: Vec<(Box<str>, Option<Child>)>,
+    by_text: HashMap<Box<str>, usize>,
+    /// Which key came at each place: most lines of a log have them in one order.
+    order: Vec<usize>,
 }
 
 /// A wanted key of an object.
 #[derive(Debug, Clone, Copy)]
-struct Child {
-    node: usize,
+pub(super) struct Child {
+    pub(super) node: usize,
     /// Spelled as the form spells it.
     exact: bool,
 }
@@ -126,7 +137,7 @@ impl RowShape {
             slots: vec![Slot::Missing; self.types.len()],
             ranks: vec![0; self.types.len()],
             text: String::new(),
-            memo: vec![HashMap::new(); self.nodes.len()],
+            keys: self.nodes.iter().map(|_| Keys::default()).collect(),
         }
     }
 }
@@ -168,6 +179,19 @@ impl Row {
     /// When it is not one JSON object; the row is then empty.
     pub fn read(&mut self, shape: &RowShape, line: &str) -> Result<(), serde_json::Error> {
         self.clear();
+        if !quick_json::read(shape, self, line) {
+            return self.read_generally(shape, line);
+        }
+        self.keep_whole(shape, line);
+        Ok(())
+    }
+
+    pub(super) fn read_generally(
+        &mut self,
+        shape: &RowShape,
+        line: &str,
+    ) -> Result<(), serde_json::Error> {
+        self.clear();
         let mut deserializer = serde_json::Deserializer::from_str(line);
         let result = ObjectSeed {
             shape,
@@ -178,13 +202,31 @@ impl Row {
         .and_then(|()| deserializer.end());
         if result.is_err() {
             self.clear();
-        } else if !shape.nodes[0].slots.is_empty() {
+        } else {
+            self.keep_whole(shape, line);
+        }
+        result
+    }
+
+    /// For columns whose path is the empty one.
+    fn keep_whole(&mut self, shape: &RowShape, line: &str) {
+        if !shape.nodes[0].slots.is_empty() {
             let (from, to) = self.keep(line);
             for (slot, place) in &shape.nodes[0].slots {
                 self.set(*slot, Slot::Text(from, to), rank(*place, true));
             }
         }
-        result
+    }
+
+    /// What is in a slot, in words.
+    #[cfg(test)]
+    pub(super) fn said(&self, slot: usize) -> String {
+        let text = self.text_of(slot).unwrap_or_default();
+        match self.slots[slot] {
+            Slot::Text(..) => format!("text {text}"),
+            Slot::Number(..) => format!("number {text}"),
+            other => format!("{other:?}"),
+        }
     }
 
     fn clear(&mut self) {
@@ -232,19 +274,68 @@ impl Row {
         (from, self.text.len())
     }
 
-    fn child(&mut self, shape: &RowShape, node: usize, key: &str) -> Option<Child> {
-        if let Some(child) = self.memo[node].get(key) {
-            return *child;
+    /// Keeps the content of a JSON string. A lone surrogate, which attackers can write into any field, becomes U+FFFD for
+    /// each of its bytes.
+    fn keep_string(&mut self, raw: &str) -> (usize, usize) {
+        let from = self.text.len();
+        let mut rest = &raw[1..raw.len() - 1];
+        while let Some(at) = memchr::memchr(b'\\', rest.as_bytes()) {
+            let plain = match rest.as_bytes().get(at + 1) {
+                Some(plain @ (b'\\' | b'"' | b'/')) => char::from(*plain),
+                Some(b'n') => '\n',
+                Some(b'r') => '\r',
+                Some(b't') => '\t',
+                Some(b'b') => '\u{8}',
+                Some(b'f') => '\u{c}',
+                // A code unit, which may be one of two.
+                _ => {
+                    self.text.truncate(from);
+                    return self.keep(&string(raw));
+                }
+            };
+            self.text.push_str(&rest[..at]);
+            self.text.push(plain);
+            rest = &rest[at + 2..];
         }
-        let child = shape.nodes[node].children.get(&key.to_lowercase());
-        let child = child.map(|child| Child {
-            node: *child,
-            exact: shape.nodes[*child].key == key,
-        });
-        if self.memo[node].len() < MEMO {
-            self.memo[node].insert(key.to_owned(), child);
+        self.text.push_str(rest);
+        (from, self.text.len())
+    }
+
+    /// The wanted key that is spelled so, at a place among the keys of its object.
+    pub(super) fn child(
+        &mut self,
+        shape: &RowShape,
+        node: usize,
+        place: usize,
+        key: &str,
+    ) -> Option<Child> {
+        let keys = &mut self.keys[node];
+        if let Some(number) = keys.order.get(place)
+            && *keys.known[*number].0 == *key
+        {
+            return keys.known[*number].1;
         }
-        child
+        let number = if let Some(number) = keys.by_text.get(key) {
+            *number
+        } else {
+            let child = shape.nodes[node].children.get(&key.to_lowercase());
+            let child = child.map(|child| Child {
+                node: *child,
+                exact: shape.nodes[*child].key == key,
+            });
+            if keys.known.len() >= MEMO {
+                return child;
+            }
+            keys.known.push((key.into(), child));
+            keys.by_text.insert(key.into(), keys.known.len() - 1);
+            keys.known.len() - 1
+        };
+        if let Some(at) = keys.order.get_mut(place) {
+            *at = number;
+        } else if place == keys.order.len() && place < MEMO {
+            keys.order.push(number);
+        }
+        keys.known[number].1
     }
 }
 
@@ -277,14 +368,18 @@ fn visit_object<'de, A: MapAccess<'de>>(
     node: usize,
     mut map: A,
 ) -> Result<(), A::Error> {
-    while let Some(child) = map.next_key_seed(KeySeed { shape, row, node })? {
+    for place in 0.. {
+        let key = KeySeed {
+            shape,
+            row,
+            node,
+            place,
+        };
+        let Some(child) = map.next_key_seed(key)? else {
+            break;
+        };
         match child {
-            Some(Child { node, exact }) => map.next_value_seed(ValueSeed {
-                shape,
-                row,
-                node,
-                exact,
-            })?,
+            Some(child) => map.next_value_seed(ValueSeed::new(shape, row, child))?,
             None => {
                 map.next_value::<IgnoredAny>()?;
             }
@@ -297,6 +392,7 @@ struct KeySeed<'s> {
     shape: &'s RowShape,
     row: &'s mut Row,
     node: usize,
+    place: usize,
 }
 
 impl<'de> DeserializeSeed<'de> for KeySeed<'_> {
@@ -313,16 +409,17 @@ impl Visitor<'_> for KeySeed<'_> {
         f.write_str("a key")
     }
     fn visit_bytes<E>(self, key: &[u8]) -> Result<Self::Value, E> {
-        let key = String::from_utf8_lossy(key);
-        Ok(self.row.child(self.shape, self.node, &key))
+        let key =
+            std::str::from_utf8(key).map_or_else(|_| String::from_utf8_lossy(key), Cow::Borrowed);
+        Ok(self.row.child(self.shape, self.node, self.place, &key))
     }
 }
 
-struct ValueSeed<'s> {
+/// Where a value goes.
+pub(super) struct ValueSeed<'s> {
     shape: &'s RowShape,
-    row: &'s mut Row,
-    node: usize,
-    exact: bool,
+    pub(super) row: &'s mut Row,
+    child: Child,
 }
 
 impl<'de> DeserializeSeed<'de> for ValueSeed<'_> {
@@ -336,61 +433,69 @@ impl<'de> DeserializeSeed<'de> for ValueSeed<'_> {
     }
 }
 
-impl ValueSeed<'_> {
-    fn read(self, raw: &str) {
-        let Self {
-            shape,
-            row,
-            node,
-            exact,
-        } = self;
-        let is_object = raw.starts_with('{');
-        let node_slots = &shape.nodes[node].slots;
-        if !node_slots.is_empty() {
-            let scalar = match raw.as_bytes().first() {
-                Some(b'"') => {
-                    let (from, to) = row.keep(&string(raw));
-                    Slot::Text(from, to)
-                }
-                Some(b'n') | None => Slot::Null,
-                Some(b't') => Slot::Bool(true),
-                Some(b'f') => Slot::Bool(false),
-                Some(b'{' | b'[') => Slot::Conflict,
-                Some(_) => {
-                    let (from, to) = row.keep(raw);
-                    Slot::Number(from, to)
-                }
-            };
-            for (slot, place) in node_slots {
-                let is_json = shape.types[*slot] == ColumnType::Json;
-                let value = match scalar {
-                    Slot::Bool(_) | Slot::Conflict if is_json => {
-                        let (from, to) = row.keep(raw);
-                        Slot::Text(from, to)
-                    }
-                    other => other,
-                };
-                row.set(*slot, value, rank(*place, exact));
-            }
-        }
-        if is_object && !shape.nodes[node].children.is_empty() {
+impl<'s> ValueSeed<'s> {
+    pub(super) fn new(shape: &'s RowShape, row: &'s mut Row, child: Child) -> Self {
+        Self { shape, row, child }
+    }
+
+    /// Whether something is wanted of an object in its place.
+    pub(super) fn goes_on(&self) -> bool {
+        !self.shape.nodes[self.child.node].children.is_empty()
+    }
+
+    /// Takes a value, and what is wanted of an object.
+    pub(super) fn read(mut self, raw: &str) {
+        self.keep(raw);
+        let Self { shape, row, child } = self;
+        if raw.starts_with('{') && !shape.nodes[child.node].children.is_empty() {
             let mut deserializer = serde_json::Deserializer::from_str(raw);
+            let node = child.node;
             // It has been parsed once as a whole: what is nested deeper than serde_json goes stays NULL.
             let _ = ObjectSeed { shape, row, node }.deserialize(&mut deserializer);
         }
     }
+
+    /// Takes a value as a whole.
+    pub(super) fn keep(&mut self, raw: &str) {
+        let Self { shape, row, child } = self;
+        let node_slots = &shape.nodes[child.node].slots;
+        if node_slots.is_empty() {
+            return;
+        }
+        let scalar = match raw.as_bytes().first() {
+            Some(b'"') => {
+                let (from, to) = row.keep_string(raw);
+                Slot::Text(from, to)
+            }
+            Some(b'n') | None => Slot::Null,
+            Some(b't') => Slot::Bool(true),
+            Some(b'f') => Slot::Bool(false),
+            Some(b'{' | b'[') => Slot::Conflict,
+            Some(_) => {
+                let (from, to) = row.keep(raw);
+                Slot::Number(from, to)
+            }
+        };
+        for (slot, place) in node_slots {
+            let is_json = shape.types[*slot] == ColumnType::Json;
+            let value = match scalar {
+                Slot::Bool(_) | Slot::Conflict if is_json => {
+                    let (from, to) = row.keep(raw);
+                    Slot::Text(from, to)
+                }
+                other => other,
+            };
+            row.set(*slot, value, rank(*place, child.exact));
+        }
+    }
 }
 
-/// The content of a JSON string. A lone surrogate, which attackers can write into any field, becomes U+FFFD for each of its bytes.
+/// The content of a JSON string with any escapes.
 fn string(raw: &str) -> Cow<'_, str> {
-    let inner = &raw[1..raw.len() - 1];
-    if !inner.contains('\\') {
-        return Cow::Borrowed(inner);
-    }
     let mut deserializer = serde_json::Deserializer::from_str(raw);
     deserializer
         .deserialize_bytes(Bytes)
-        .map_or(Cow::Borrowed(inner), Cow::Owned)
+        .map_or(Cow::Borrowed(&raw[1..raw.len() - 1]), Cow::Owned)
 }
 
 /// Takes a JSON string as bytes, in which a lone surrogate is three bytes that are no UTF-8.
@@ -416,6 +521,40 @@ pub(super) fn whole_number(text: &str) -> Option<i64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn strings_are_what_they_say() {
+        let shape = RowShape::new(&[FormColumn {
+            name: "a".to_owned(),
+            paths: vec!["a".to_owned()],
+            column_type: ColumnType::Text,
+        }]);
+        let mut row = shape.row();
+        let lines = [
+            (
+                r#"{"b": "\\", "a": "C:\\Windows\\System32"}"#,
+                r"C:\Windows\System32",
+            ),
+            (r#"{"a": "\\", "b": 1}"#, r"\"),
+            (r#"{"a": "", "b": 1}"#, ""),
+            (
+                r#"{"a": "\"x\" \/ \b\f\n\r\t ü"}"#,
+                "\"x\" / \u{8}\u{c}\n\r\t ü",
+            ),
+            (
+                r#"{"x": 1, "a": "n\\u0041 \u00fc\ud83d\ude00\\"}"#,
+                "n\\u0041 ü😀\\",
+            ),
+            (
+                r#"{"x": 1, "A": "key \ud800"}"#,
+                "key \u{fffd}\u{fffd}\u{fffd}",
+            ),
+        ];
+        for (line, said) in lines {
+            row.read(&shape, line).unwrap();
+            assert_eq!(row.text_of(0), Some(said), "{line}");
+        }
+    }
 
     #[test]
     fn a_broken_line_leaves_nothing() {

@@ -16,6 +16,7 @@ use datafusion::parquet::file::metadata::RowGroupMetaData;
 use datafusion::parquet::file::statistics::Statistics;
 use futures::FutureExt;
 
+use super::consumer::{Consumers, Tests};
 use super::decoded::DecodePlan;
 use super::late::Late;
 use super::object_reader::{ObjectReader, Part};
@@ -39,6 +40,8 @@ pub struct OpenFile {
     pub pruned: u64,
     /// From when to when the statistics of the row groups say that events are, in microseconds; of those that say it.
     pub told: Option<(i64, i64)>,
+    /// What is tested on its rows.
+    pub(super) tests: Arc<Tests>,
     pub(super) late: Option<Late>,
     pub(super) groups: Groups,
 }
@@ -49,7 +52,9 @@ pub(super) struct Footer {
     /// By slot, the leaves that hold a column.
     pub(super) leaves: Vec<Vec<usize>>,
     pub(super) nested: Vec<Vec<usize>>,
-    /// The leaves that come before they are asked for.
+    /// The leaves that are decoded, of all rows or of some.
+    pub(super) wanted: BTreeSet<usize>,
+    /// Those that come before they are asked for.
     pub(super) ahead: BTreeSet<usize>,
 }
 
@@ -67,7 +72,7 @@ pub struct Group {
     pub index: usize,
     /// Its rows in the file, from 0.
     pub rows: Range<i64>,
-    /// Stored bytes of what comes before it is asked for.
+    /// Stored bytes of what is decoded of it, of all rows or of some.
     pub bytes: u64,
 }
 
@@ -86,15 +91,18 @@ impl OpenFile {
     /// In words, when the footer cannot be read.
     pub async fn open(
         plan: &DecodePlan,
+        consumers: &Consumers,
         file: &DataFile,
         reading: &Reading,
     ) -> Result<Self, String> {
-        let opening = AssertUnwindSafe(Self::open_unguarded(plan, file, reading)).catch_unwind();
+        let opening = Self::open_unguarded(plan, consumers, file, reading);
+        let opening = AssertUnwindSafe(opening).catch_unwind();
         opening.await.unwrap_or_else(|panic| Err(crashed(&panic)))
     }
 
     async fn open_unguarded(
         plan: &DecodePlan,
+        consumers: &Consumers,
         file: &DataFile,
         reading: &Reading,
     ) -> Result<Self, String> {
@@ -116,12 +124,17 @@ impl OpenFile {
             .filter(|(_, (exact, below))| exact.is_empty() && below.is_empty())
             .map(|(column, _)| plan.table.form.columns[*column].name.clone())
             .collect();
-        let late = Late::of(plan, &footer);
+        let tests = consumers.tests_of_file(plan, &footer);
+        let late = Late::of(plan, &tests, &footer);
         // A round trip costs more than bytes that nobody may want; reading them from a disk is all they cost.
         let is_local = plan.table.location.folder().is_some();
+        footer.wanted = match &late {
+            Some(late) => late.leaves(),
+            None => footer.leaves_of(0..plan.form_columns.len()),
+        };
         footer.ahead = match &late {
-            Some(late) if is_local => late.first().clone(),
-            _ => footer.leaves_of(0..plan.form_columns.len()),
+            Some(late) if is_local => late.first(),
+            _ => footer.wanted.clone(),
         };
         let (mut groups, mut jobs) = (VecDeque::new(), Vec::new());
         let (mut pruned, mut told, mut first_row) = (0, None, 0_i64);
@@ -137,7 +150,7 @@ impl OpenFile {
                 }
             }
             let size_of = |leaf: &usize| group.column(*leaf).compressed_size();
-            let bytes: i64 = footer.ahead.iter().map(size_of).sum();
+            let bytes: i64 = footer.wanted.iter().map(size_of).sum();
             groups.push_back(Group {
                 index,
                 rows,
@@ -163,6 +176,7 @@ impl OpenFile {
             absent,
             pruned,
             told,
+            tests,
             late,
             groups: Groups {
                 places: groups,
@@ -184,6 +198,7 @@ impl Footer {
         let leaves = leaves(plan, &metadata);
         Self {
             nested: nested_leaves(plan, &metadata, &leaves),
+            wanted: BTreeSet::new(),
             ahead: BTreeSet::new(),
             leaves,
             metadata,

@@ -13,14 +13,14 @@ use datafusion::common::runtime::SpawnedTask;
 use datafusion::common::{DataFusionError, Result};
 use futures::Stream;
 use tokio::runtime::Handle;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::config::Format;
-use super::consumer::{BlockColumns, Consumers, Survivors};
+use super::consumer::{BlockColumns, Consumers, Survivors, Tests};
 use super::decoded::{Block, DecodePlan};
 use super::file_report::{FileReport, Progress, SharedReport};
-use super::held::Outlet;
-use super::index::{IndexMemory, RowSet};
+use super::held::{Inlet, Outlet};
+use super::index::{IndexMemory, Look, RowSet};
 use super::parquet::{Handles, Readers};
 use super::row_groups::OpenFile;
 use super::table::{DataFile, Listing};
@@ -55,7 +55,7 @@ pub struct Pass {
 }
 
 struct Running {
-    rows: mpsc::Receiver<Delivery>,
+    rows: Inlet,
     task: SpawnedTask<FileReport>,
 }
 
@@ -127,7 +127,7 @@ impl State {
                     self.start_with(slot);
                 }
                 delivery = front.rows.recv() => match delivery {
-                    Some(delivery) => return Ok(Some(delivery)),
+                    Some((delivery, _room)) => return Ok(Some(delivery)),
                     None => self.finish_front().await?,
                 },
             }
@@ -157,14 +157,15 @@ impl State {
         let Some((open, earlier)) = self.opening.pop_front() else {
             return;
         };
-        let (sender, rows) = mpsc::channel(16);
+        let is_lines = self.pass.plan.table.format != Format::Parquet;
+        let (outlet, rows) = Outlet::new(Handle::current(), !is_local && is_lines);
         let decoding = Decoding {
             pass: Arc::clone(&self.pass),
             index: self.next,
             reading: self.reading.clone(),
             earlier,
         };
-        let task = start(decoding, open, slot, sender);
+        let task = start(decoding, open, slot, outlet);
         self.running.push_back(Running { rows, task });
         self.next += 1;
     }
@@ -190,7 +191,7 @@ impl State {
 async fn open(pass: &Pass, index: usize, reading: &Reading, earlier: &Earlier) -> Open {
     let file = &pass.listing.files[index];
     match pass.plan.table.format {
-        Format::Parquet => match OpenFile::open(&pass.plan, file, reading).await {
+        Format::Parquet => match OpenFile::open(&pass.plan, &pass.consumers, file, reading).await {
             Ok(open) => Open::Parquet(Box::new(open)),
             Err(error) => Open::Lost(format!("cannot read the footer: {error}")),
         },
@@ -240,7 +241,7 @@ fn start(
     decoding: Decoding,
     open: SpawnedTask<Open>,
     slot: OwnedSemaphorePermit,
-    sender: mpsc::Sender<Delivery>,
+    outlet: Outlet,
 ) -> SpawnedTask<FileReport> {
     SpawnedTask::spawn(async move {
         let report = FileReport::new(&decoding.pass.listing.files[decoding.index]);
@@ -250,7 +251,7 @@ fn start(
             Err(error) => Open::Lost(format!("the reader crashed: {error}")),
         };
         let runtime = Handle::current();
-        let done = SpawnedTask::spawn_blocking(move || decoding.decode(open, &runtime, sender));
+        let done = SpawnedTask::spawn_blocking(move || decoding.decode(open, &runtime, outlet));
         done.join().await.unwrap_or_else(|error| FileReport {
             lost: Some(format!("the reader crashed: {error}")),
             ..report
@@ -261,10 +262,8 @@ fn start(
 impl Decoding {
     /// Reads the file. One of a bucket whose bytes came and make no sense is read once more: a bit may have flipped on the
     /// way. Row groups of Parquet are read again one by one.
-    fn decode(&self, opened: Open, runtime: &Handle, sender: mpsc::Sender<Delivery>) -> FileReport {
+    fn decode(&self, opened: Open, runtime: &Handle, mut outlet: Outlet) -> FileReport {
         let pass = &self.pass;
-        let is_remote = pass.plan.table.location.folder().is_none();
-        let mut outlet = Outlet::new(sender, is_remote && matches!(opened, Open::Lines(_)));
         let (mut report, came) = self.decode_once(opened, runtime, &mut outlet);
         let is_spoilt = report.lost.is_some() && came && !self.reading.stop.is_stopped();
         if is_spoilt && outlet.take_back() {
@@ -281,15 +280,20 @@ impl Decoding {
         let (pass, stop) = (&self.pass, &self.reading.stop);
         let file = &pass.listing.files[self.index];
         let mut report = FileReport::new(file);
+        let tests = match &open {
+            Open::Parquet(open) => Some(Arc::clone(&open.tests)),
+            Open::Lines(_) | Open::Lost(_) => None,
+        };
         let taker = Taker {
             failed: RefCell::new(vec![false; pass.consumers.len()]),
-            memory: RefCell::new(pass.consumers.memory()),
+            tests,
+            memory: RefCell::default(),
             pass,
             file,
             outlet: RefCell::new(outlet),
         };
         let mut sink = |block: Block, report: &mut FileReport| taker.take(&block, report);
-        let mut wanted = |block: &Block| taker.wanted(block);
+        let mut wanted = |block: &Block, look: Look<'_>| taker.wanted(block, look);
         let (plan, progress) = (&pass.plan, &pass.progress);
         let broke_off = Arc::new(AtomicBool::new(false));
         match open {
@@ -319,7 +323,7 @@ impl Decoding {
                 parquet::read(plan, file, *open, &handles, &mut report, &mut readers);
             }
         }
-        pass.consumers.give_back(taker.memory.into_inner());
+        taker.remember(None);
         (report, !broke_off.load(Ordering::Relaxed))
     }
 }
@@ -328,21 +332,23 @@ impl Decoding {
 struct Taker<'a> {
     pass: &'a Pass,
     file: &'a DataFile,
+    /// What is tested on its rows; `None` where each block says it.
+    tests: Option<Arc<Tests>>,
     failed: RefCell<Vec<bool>>,
-    memory: RefCell<IndexMemory>,
+    /// Of the tests that were made last.
+    memory: RefCell<Option<(Arc<Tests>, IndexMemory)>>,
     outlet: RefCell<&'a mut Outlet>,
 }
 
 impl Taker<'_> {
     /// The rows of a block that anybody may want; `None` when that cannot be told.
-    fn wanted(&self, block: &Block) -> Option<RowSet> {
+    fn wanted(&self, block: &Block, look: Look<'_>) -> Option<RowSet> {
         let columns = BlockColumns::new(&self.pass.plan, self.file, block);
+        let (tests, mut memory) = self.remembered(block);
         let consumers = &self.pass.consumers;
-        let wanted = consumers.wanted(
-            &columns,
-            &mut self.memory.borrow_mut(),
-            &self.failed.borrow(),
-        );
+        let failed = &self.failed.borrow();
+        let wanted = consumers.wanted(&tests, look, &columns, &mut memory, failed);
+        self.remember(Some((tests, memory)));
         wanted.ok()
     }
 
@@ -352,18 +358,63 @@ impl Taker<'_> {
             return false;
         }
         let columns = BlockColumns::new(&self.pass.plan, self.file, block);
+        let (tests, mut memory) = self.remembered(block);
         let given = self.pass.consumers.apply(
+            &tests,
             &columns,
-            &mut self.memory.borrow_mut(),
+            &mut memory,
             &mut self.failed.borrow_mut(),
             |consumer, rows| {
                 let mut outlet = self.outlet.borrow_mut();
                 outlet.send(Delivery { consumer, rows })
             },
         );
-        given.unwrap_or_else(|error| {
-            report.lose(error.to_string());
-            false
-        })
+        self.remember(Some((tests, memory)));
+        match given {
+            Ok((goes_on, rows)) => {
+                self.keep(block, &rows);
+                goes_on
+            }
+            Err(error) => {
+                report.lose(error.to_string());
+                false
+            }
+        }
+    }
+
+    /// Keeps the lines of rows that somebody got.
+    fn keep(&self, block: &Block, rows: &RowSet) {
+        if let (Some(keep), Some(lines)) = (&self.pass.plan.keep, &block.lines)
+            && !rows.is_empty()
+        {
+            let lines = rows.iter().map(|row| (block.rows[row], lines.line(row)));
+            let whole = lines.filter(|(_, line)| !line.is_empty());
+            let table = &self.pass.plan.table.name;
+            keep.add(table, &self.file.object.path, whole);
+        }
+    }
+
+    /// What is tested on a block, and what is remembered of earlier ones.
+    fn remembered(&self, block: &Block) -> (Arc<Tests>, IndexMemory) {
+        let Pass {
+            plan, consumers, ..
+        } = self.pass;
+        let tests = self.tests.clone();
+        let tests = tests.unwrap_or_else(|| consumers.tests_of_block(plan, block));
+        if let Some((last, memory)) = self.memory.take() {
+            if Arc::ptr_eq(&last, &tests) {
+                return (tests, memory);
+            }
+            last.give_back(memory);
+        }
+        let memory = tests.memory();
+        (tests, memory)
+    }
+
+    /// Keeps what is remembered, in the place of what was before, which others may have.
+    fn remember(&self, memory: Option<(Arc<Tests>, IndexMemory)>) {
+        if let Some((tests, memory)) = self.memory.replace(memory) {
+            tests.give_back(memory);
+        }
     }
 }

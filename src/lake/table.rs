@@ -12,8 +12,9 @@ use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit}
 use super::config::{Compression, Format, TableConfig};
 use super::layout::Layout;
 use super::listing::Listed;
+use super::raw_event::RawEvents;
 use super::{Form, LakeFile as LakeConfigFile, RawField};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::store::{Budget, Location, Object};
 use crate::time::{Window, parse_duration};
 
@@ -37,6 +38,19 @@ pub struct DataFile {
     pub time: Option<Window>,
     /// Partition columns and their text.
     pub partitions: Vec<(String, String)>,
+    /// Where it holds some rows of another file: which.
+    pub numbers: Option<Vec<i64>>,
+}
+
+impl DataFile {
+    /// What the row at a place (1-based) is called.
+    pub fn number_of(&self, place: i64) -> i64 {
+        let number = self.numbers.as_ref().and_then(|numbers| {
+            let index = usize::try_from(place.checked_sub(1)?).ok()?;
+            numbers.get(index).copied()
+        });
+        number.unwrap_or(place)
+    }
 }
 
 /// The files a window needs.
@@ -157,52 +171,31 @@ impl Table {
         })
     }
 
-    /// The same table over some of its objects, which are held in memory where it is in a bucket; with those that could not
-    /// be read.
-    pub async fn hold(&self, objects: &[Object]) -> (Self, Vec<(String, Error)>) {
-        let (location, lost) = self.location.hold(objects).await;
-        let held = Self {
-            location,
-            ..self.clone()
-        };
-        (held, lost)
-    }
-
-    /// The same table over nothing but some lines of its files, by file and number, and those files as they are then: for
-    /// readers that come back to events they have. `None` for a format whose records are no lines.
+    /// The same table over nothing but some events of its files, by file; and these files: for readers that come back to
+    /// events they have.
     ///
     /// # Errors
     /// When they cannot be held, which would be a bug.
-    pub async fn of_lines(
+    pub async fn of_events(
         &self,
-        files: &BTreeMap<String, (Object, BTreeMap<i64, String>)>,
-    ) -> Result<Option<(Self, Vec<Object>)>> {
-        if self.format != Format::Ndjson {
-            return Ok(None);
-        }
-        let contents = files.values().map(|(object, lines)| {
-            let mut text = String::new();
-            let mut next = 1;
-            for (number, line) in lines {
-                // Empty lines are no records, and keep the numbers of those that are.
-                text.extend(std::iter::repeat_n(
-                    '\n',
-                    usize::try_from(number - next).unwrap_or(0),
-                ));
-                // A record over several lines: none of their ends is inside a string.
-                text.push_str(&line.replace(['\n', '\r'], " "));
-                text.push('\n');
-                next = number + 1;
-            }
-            (object, text.into())
-        });
+        events: BTreeMap<String, (Object, RawEvents)>,
+    ) -> Result<(Self, Vec<DataFile>)> {
+        let contents = events.values();
+        let contents = contents.map(|(object, events)| (object, events.file.clone()));
         let (location, objects) = self.location.with(contents.collect()).await?;
         let table = Self {
             location,
             compression: None,
             ..self.clone()
         };
-        Ok(Some((table, objects)))
+        let files = objects.into_iter().zip(events.into_values());
+        let files = files.map(|(object, (_, events))| DataFile {
+            object,
+            time: None,
+            partitions: Vec::new(),
+            numbers: events.numbers,
+        });
+        Ok((table, files.collect()))
     }
 
     /// The same files read with another form, whose last columns are texts of records.

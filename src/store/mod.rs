@@ -29,7 +29,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
-use futures::{FutureExt, StreamExt, TryStreamExt};
+use futures::TryStreamExt;
 use object_store::local::LocalFileSystem;
 use object_store::memory::InMemory;
 use object_store::path::Path;
@@ -62,9 +62,6 @@ pub struct Level {
     /// The objects on this level.
     pub objects: Vec<Object>,
 }
-
-/// Objects that are fetched at a time to be held.
-const HELD_AT_ONCE: usize = 8;
 
 /// A folder or a prefix of a bucket.
 #[derive(Clone)]
@@ -289,37 +286,6 @@ impl Location {
         let read = async { self.store.get(&object).await?.bytes().await };
         read.await
             .map_err(|error| self.failed("read", path, &error))
-    }
-
-    /// Some objects of a bucket, fetched once and held in memory as a location of their own, for readers that come back to
-    /// them; with those that could not be read. Local files stay where they are.
-    pub async fn hold(&self, objects: &[Object]) -> (Self, Vec<(String, Error)>) {
-        if self.folder.is_some() {
-            return (self.clone(), Vec::new());
-        }
-        let held = InMemory::new();
-        let fetch = |object: &Object| {
-            let (path, held) = (object.path.clone(), &held);
-            async move {
-                let fetched = match self.read(&path).await {
-                    Ok(bytes) => held.put(&object_path(&path), bytes.into()).await,
-                    Err(error) => return Some((path, error)),
-                };
-                let error = fetched.err()?;
-                Some((path.clone(), self.failed("hold", &path, &error)))
-            }
-            .boxed()
-        };
-        let fetches: Vec<_> = objects.iter().map(fetch).collect();
-        let lost = futures::stream::iter(fetches).buffered(HELD_AT_ONCE);
-        let lost = lost.filter_map(futures::future::ready).collect().await;
-        let location = Self {
-            shown: self.shown.clone(),
-            folder: None,
-            store: Arc::new(held),
-            tags: Arc::default(),
-        };
-        (location, lost)
     }
 
     /// Ranges of an object as a listing saw it; near ones are fetched as one.

@@ -172,3 +172,37 @@ fn raw_events_of_arrays_and_of_utf16_are_what_their_rows_say() {
         ]
     );
 }
+
+#[test]
+fn what_was_kept_of_the_scan_is_what_is_read_back() {
+    let workspace = Workspace::with_one_table();
+    let event = |number: u64| {
+        let command = format!("wmic os get /format:\"a{number}.xsl\"");
+        event_at("2026-01-01 11:00:00.000", number, &command)
+    };
+    let (one, two, three) = (event(1), event(2), event(3));
+    let in_one_line = format!("{}{}\n{three}", one.trim(), two.trim());
+    workspace.write("lake/events/day=2026-01-01/two.ndjson", in_one_line);
+    let after_an_empty_line = format!(
+        "\u{feff}\r\n{}\r\n \r\n{}\r\n",
+        event(4).trim(),
+        event(5).trim()
+    );
+    workspace.write(
+        "lake/events/day=2026-01-01/crlf.ndjson",
+        after_an_empty_line,
+    );
+    let laid: Value = serde_json::from_str(&event(6)).unwrap();
+    let laid = serde_json::to_string_pretty(&[laid]).unwrap();
+    workspace.write("lake/events/day=2026-01-01/laid.json", laid);
+    workspace.succeed(&["run", "jobs/night.yaml"]);
+    let kept = page(&workspace, "night", DAY);
+    let alerts = island(&kept);
+    let alerts = alerts["alerts"].as_array().unwrap();
+    assert_eq!(alerts.len(), 7);
+    for alert in alerts {
+        assert!(alert["story"][0]["raw"].is_string(), "{alert}");
+    }
+    workspace.succeed(&["run", "jobs/night.yaml", "--rebuild"]);
+    assert_eq!(page(&workspace, "night", DAY), kept);
+}

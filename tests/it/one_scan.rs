@@ -164,8 +164,10 @@ fn window(seconds: (i64, i64)) -> Window {
 #[derive(Debug, Clone, Copy)]
 enum Files {
     Ndjson,
-    /// With more columns than predicates read, which are decoded late.
+    /// With more columns than predicates read, which are decoded late; most hold one value, or are not there at all.
     Parquet,
+    /// All rows in one file, whose texts are looked at where the numbers leave it open.
+    ParquetWhole,
 }
 
 fn write_ndjson(path: &Path, part: usize, rows: &[Row]) {
@@ -178,7 +180,10 @@ fn write_ndjson(path: &Path, part: usize, rows: &[Row]) {
     fs::write(path.with_extension("ndjson"), text).unwrap();
 }
 
-fn write_parquet(path: &Path, rows: &[Row]) {
+/// Rows of a row group.
+const GROUP: usize = 7;
+
+fn write_parquet(path: &Path, rows: &[Row], group: usize) {
     let seconds = rows.iter().map(|row| START + row.0);
     let columns: Vec<(&str, ArrayRef)> = vec![
         ("at", Arc::new(Int64Array::from_iter_values(seconds))),
@@ -195,10 +200,14 @@ fn write_parquet(path: &Path, rows: &[Row]) {
             ),
         ),
     ];
-    let columns = columns.into_iter().map(|(name, array)| (name, array, true));
+    let there = columns
+        .into_iter()
+        .filter(|(_, array)| array.null_count() < array.len());
+    let columns = there.map(|(name, array)| (name, array, true));
     let batch = RecordBatch::try_from_iter_with_nullable(columns).unwrap();
     let properties = WriterProperties::builder()
-        .set_max_row_group_row_count(Some(7))
+        .set_max_row_group_row_count(Some(group))
+        .set_column_dictionary_enabled("s".into(), group == GROUP)
         .build();
     let file = fs::File::create(path.with_extension("parquet")).unwrap();
     let mut writer = ArrowWriter::try_new(file, batch.schema(), Some(properties)).unwrap();
@@ -219,10 +228,17 @@ fn shared(
         let path = folder.path().join(format!("t/{part}"));
         match files {
             Files::Ndjson => write_ndjson(&path, part, chunk),
-            Files::Parquet => write_parquet(&path, chunk),
+            Files::Parquet => write_parquet(&path, chunk, GROUP),
+            Files::ParquetWhole => {}
         }
     }
-    let format = format!("{files:?}").to_lowercase();
+    if matches!(files, Files::ParquetWhole) && !rows.is_empty() {
+        write_parquet(&folder.path().join("t/all"), rows, rows.len());
+    }
+    let format = match files {
+        Files::Ndjson => "ndjson",
+        Files::Parquet | Files::ParquetWhole => "parquet",
+    };
     let yaml = format!(
         "tables:\n  t: {{location: t/, format: {format}, schema: {{at: int, n: int, s: text}}, time: [{{column: at, format: unix_s}}]}}\n"
     );
@@ -309,7 +325,7 @@ fn alone(rows: &[Row], predicates: &[String], scope: Window) -> Vec<Result<Strin
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 12, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: super::predicate_index::cases(12), failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn one_scan_gives_what_each_hunt_gives_alone(
@@ -320,7 +336,7 @@ proptest! {
     ) {
         let scope = window((from, from + length));
         let each = alone(&rows, &predicates, scope);
-        for files in [Files::Ndjson, Files::Parquet] {
+        for files in [Files::Ndjson, Files::Parquet, Files::ParquetWhole] {
             let together = shared(&rows, &predicates, scope, files);
             for (index, (together, each)) in together.iter().zip(&each).enumerate() {
                 let sql = &queries(&predicates[index / 4])[index % 4];

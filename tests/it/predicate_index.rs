@@ -302,7 +302,24 @@ fn indexed(filters: &[Vec<Expr>], blocks: &[RecordBatch]) -> Vec<Result<Vec<i64>
     let mut answers: Vec<Result<Vec<i64>, String>> = vec![Ok(Vec::new()); filters.len()];
     for block in blocks {
         let columns = Block(block);
-        let wanted = index.apply(&columns, |_| None, &mut memory).unwrap();
+        let wanted = index.apply(&columns, |_| None, None, &mut memory).unwrap();
+        for odd in [false, true] {
+            let look: Vec<bool> = (0..index.sources().count())
+                .map(|source| (source % 2 == 1) == odd)
+                .collect();
+            let maybe = index
+                .apply(&columns, |_| None, Some(&look), &mut memory)
+                .unwrap();
+            for (maybe, wanted) in maybe.into_iter().zip(&wanted) {
+                let none = RowSet::none(block.num_rows());
+                let mut lost = wanted.clone().unwrap_or(none.clone());
+                lost.subtract(&maybe.unwrap_or(none));
+                assert!(
+                    lost.is_empty(),
+                    "a look at some values ruled out rows that pass"
+                );
+            }
+        }
         for (consumer, wanted) in wanted.into_iter().enumerate() {
             let mut rows = wanted.unwrap_or_else(|| RowSet::none(block.num_rows()));
             for place in &left[consumer] {
@@ -321,7 +338,8 @@ fn indexed(filters: &[Vec<Expr>], blocks: &[RecordBatch]) -> Vec<Result<Vec<i64>
     answers
 }
 
-fn cases(few: u32) -> u32 {
+/// How many cases are tried: few, or what `PROPTEST_CASES` says.
+pub(crate) fn cases(few: u32) -> u32 {
     let asked = std::env::var("PROPTEST_CASES").ok();
     asked.and_then(|cases| cases.parse().ok()).unwrap_or(few)
 }

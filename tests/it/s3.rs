@@ -199,9 +199,9 @@ fn a_day_of_three_years_is_two_lists_and_its_file() {
     let lists = server.requests("list-type=2");
     // The day, with leading zeros and without.
     assert_eq!(lists.len(), 2, "{lists:#?}");
-    // The file, for the hunts, and for the raw events that the page shows.
+    // The file once: for the hunts, and for the raw events that the page shows.
     let all = server.requests("");
-    assert_eq!(all.len(), 4, "{all:#?}");
+    assert_eq!(all.len(), 3, "{all:#?}");
 }
 
 #[test]

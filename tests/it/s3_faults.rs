@@ -38,8 +38,8 @@ fn a_fault_costs_one_request_and_changes_nothing() {
     with_settings(&workspace, "stall: 1s");
     succeeds(&server.run(&workspace, &RUN));
     let clean = (results(&workspace, "out"), server.requests("").len());
-    // Two spellings of the day, the file for the hunts, and for the raw events that the page shows.
-    assert_eq!(clean.1, 4, "{:#?}", server.requests(""));
+    // Two spellings of the day, and the file.
+    assert_eq!(clean.1, 3, "{:#?}", server.requests(""));
     let faults = [
         Fault::SlowDown,
         Fault::Internal,

@@ -46,11 +46,10 @@ impl Engine {
                 text,
                 "  decodes {}{}",
                 counted(plan.form_columns.len(), "column"),
-                match &plan.early {
+                match bound.early() {
                     None => ", all of every row: a hunt without filters wants them".to_owned(),
                     Some(early) => format!(
-                        "; {} of them decide which rows are wanted, the others are decoded late from Parquet",
-                        early.len()
+                        "; {early} of them decide which rows are wanted, the others are decoded late from Parquet"
                     ),
                 }
             );

@@ -137,6 +137,7 @@ impl Engine {
         timeout: Duration,
         watch: &dyn Fn(u64, u64),
     ) -> Result<Option<Scanned>> {
+        self.kept_lines.clear();
         let mut leaves = leaves_of(hunts)?;
         let passes = plan_passes(&mut leaves, groups).await;
         let files = passes.iter().flat_map(|pass| &pass.listing.files);
@@ -208,6 +209,7 @@ impl Engine {
         let readers: Vec<&Consumer> = readers.collect();
         let (mut plan, consumers) = bind(table, *window, &readers).map_err(failed)?;
         plan.focus = focus;
+        plan.keep = Some(Arc::clone(&self.kept_lines));
         let times = consumers.times();
         let report = Arc::new(std::sync::Mutex::new(ScanReport::default()));
         let pass = Pass {
@@ -315,8 +317,8 @@ fn bind(
     for reader in readers {
         columns.extend(reader.columns(table)?);
     }
-    let mut plan = DecodePlan::new(Arc::clone(table), window, columns);
-    let consumers = Consumers::new(readers, &mut plan)?;
+    let plan = DecodePlan::new(Arc::clone(table), window, columns);
+    let consumers = Consumers::new(readers, &plan)?;
     Ok((plan, consumers))
 }
 

@@ -43,6 +43,9 @@ pub trait Columns {
     fn column(&self, index: usize) -> Result<ArrayRef>;
 }
 
+/// Which sources of values are to be looked at, where not all of their columns are there yet: `None` is all.
+pub type Look<'a> = Option<&'a [bool]>;
+
 /// Rows on which an atom is true, and on which it is NULL though its source is not.
 #[derive(Debug)]
 struct AtomRows {
@@ -174,6 +177,16 @@ impl PredicateIndex {
         Ok((index, left_to_consumers))
     }
 
+    /// The columns that its tests are over, by their places in the schema.
+    pub fn columns(&self) -> impl Iterator<Item = usize> + '_ {
+        self.sources().flatten().copied()
+    }
+
+    /// By source of values, in the order in which they are looked at, the columns it is made of.
+    pub fn sources(&self) -> impl Iterator<Item = &[usize]> + '_ {
+        self.sources.iter().map(Source::columns)
+    }
+
     /// What a thread begins with.
     pub fn memory(&self) -> IndexMemory {
         let memories = self.sources.iter().map(|_| Memory::default());
@@ -195,7 +208,7 @@ impl PredicateIndex {
     }
 
     /// The rows of a block that pass each consumer's indexed conjuncts, among those it starts with (`None`: all). A
-    /// consumer that wants no row is `None` in the result.
+    /// consumer that wants no row is `None` in the result. Where not all sources are to be looked at, the rows that may pass.
     ///
     /// # Errors
     /// When a column cannot be decoded or an expression that should not fail does.
@@ -203,6 +216,7 @@ impl PredicateIndex {
         &self,
         block: &dyn Columns,
         start: impl Fn(usize) -> Option<RowSet>,
+        look: Look<'_>,
         memory: &mut IndexMemory,
     ) -> Result<Vec<Option<RowSet>>> {
         let rows = block.rows();
@@ -219,7 +233,11 @@ impl PredicateIndex {
             found: (0..self.atom_origin.len()).map(|_| None).collect(),
             looked: self.sources.iter().map(|_| None).collect(),
         };
+        let is_there = |source: usize| look.is_none_or(|look| look[source]);
         for (number, source) in self.sources.iter().enumerate() {
+            if !is_there(number) {
+                continue;
+            }
             let needed = self.needed(number, &left, &facts, &all);
             if !needed.is_empty() {
                 let nulls =
@@ -227,8 +245,14 @@ impl PredicateIndex {
                 facts.looked[number] = Some((needed, nulls));
             }
             for conjunct in &self.decided_by[number] {
-                self.decide(*conjunct, &mut left, &facts, &all);
+                let mut sources = self.conjuncts[*conjunct].sources.iter();
+                if sources.all(|source| is_there(*source)) {
+                    self.decide(*conjunct, &mut left, &facts, &all);
+                }
             }
+        }
+        if look.is_some() {
+            self.rule_out(&mut left, &facts, &all, is_there);
         }
         Ok(left
             .into_iter()
@@ -238,6 +262,32 @@ impl PredicateIndex {
                 Left::None => None,
             })
             .collect())
+    }
+
+    /// Drops the rows on which conjuncts are known to be false, though not all of their sources were looked at.
+    fn rule_out(
+        &self,
+        left: &mut [Left],
+        facts: &BlockFacts<'_>,
+        all: &RowSet,
+        is_there: impl Fn(usize) -> bool,
+    ) {
+        for (conjunct, consumers) in self.conjuncts.iter().zip(&self.consumers_of) {
+            let looked = conjunct.sources.iter().filter(|source| is_there(**source));
+            let looked = looked.count();
+            if looked == 0 || looked == conjunct.sources.len() {
+                continue;
+            }
+            let refused = conjunct.node.known(false, all, facts);
+            if refused.is_empty() {
+                continue;
+            }
+            let mut maybe = all.clone();
+            maybe.subtract(&refused);
+            for consumer in consumers {
+                left[*consumer].keep(&maybe);
+            }
+        }
     }
 
     /// The rows on which a source can still decide something.
@@ -294,22 +344,15 @@ impl PredicateIndex {
             return;
         }
         let passed = node.known(true, all, facts);
-        let (is_empty, is_all) = (passed.is_empty(), passed.is_all());
-        if is_all {
+        if passed.is_all() {
             return;
         }
+        let is_empty = passed.is_empty();
         for consumer in consumers {
-            let left = &mut left[*consumer];
-            match left {
-                _ if is_empty => *left = Left::None,
-                Left::None => {}
-                Left::All => *left = Left::Some(passed.clone()),
-                Left::Some(set) => {
-                    set.intersect(&passed);
-                    if set.is_empty() {
-                        *left = Left::None;
-                    }
-                }
+            if is_empty {
+                left[*consumer] = Left::None;
+            } else {
+                left[*consumer].keep(&passed);
             }
         }
     }
@@ -320,6 +363,21 @@ enum Left {
     All,
     Some(RowSet),
     None,
+}
+
+impl Left {
+    fn keep(&mut self, rows: &RowSet) {
+        match self {
+            Self::None => {}
+            Self::All => *self = Self::Some(rows.clone()),
+            Self::Some(set) => {
+                set.intersect(rows);
+                if set.is_empty() {
+                    *self = Self::None;
+                }
+            }
+        }
+    }
 }
 
 struct BlockFacts<'a> {

@@ -173,6 +173,17 @@ impl Source {
         }
     }
 
+    /// The columns it is made of.
+    pub(super) fn columns(&self) -> &[usize] {
+        match self {
+            Self::Ints { column, .. } => std::slice::from_ref(column),
+            Self::Texts { value, .. } | Self::Whole { value, .. } => match value {
+                Value::Column(column) => std::slice::from_ref(column),
+                Value::Made(made) => &made.columns,
+            },
+        }
+    }
+
     /// The atoms that are NULL where its value is.
     pub(super) fn strict(&self) -> &[usize] {
         match self {

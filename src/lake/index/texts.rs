@@ -529,6 +529,11 @@ impl Memory {
     }
 
     fn number_of(&mut self, outcome: Outcome) -> u32 {
+        // Most texts by far: the number is known without a look.
+        let is_nothing = outcome.truths.is_empty() && outcome.nulls.is_empty();
+        if is_nothing && !self.outcomes.is_empty() {
+            return 0;
+        }
         if let Some(number) = self.numbers.get(&outcome) {
             return *number;
         }
