@@ -143,9 +143,7 @@ def scan_and_floor(options, folder, lake):
     files = sorted(glob.glob(f"{lake}/parquet/*/*.parquet"))
     scans, floors = [], []
     for _ in range(options.rounds):
-        shutil.rmtree(os.path.join(folder, "out"), ignore_errors=True)
-        told = subprocess.run([*run, "--stats"], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, check=True).stderr
-        scans.append(json.loads(told.decode().splitlines()[-1])["stages"]["scan"])
+        scans.append(stats(options, folder)["stages"]["scan"])
         done = subprocess.run([binary, str(THREADS), ",".join(columns), *files], stdout=subprocess.PIPE, check=True)
         floors.append(float(done.stdout.split()[0]))
     return min(scans), min(floors)
@@ -253,6 +251,31 @@ def many(options, lake, form):
         line_of_floor(options, folder, lake, form)
 
 
+def stats(options, folder):
+    """What one run says of itself."""
+    shutil.rmtree(os.path.join(folder, "out"), ignore_errors=True)
+    run = [options.binary, "run", os.path.join(folder, "job.yaml"), "--format", "json", "--stats"]
+    told = subprocess.run(run, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, check=True).stderr
+    return json.loads(told.decode().splitlines()[-1])
+
+
+def curve(options):
+    """A thousand hunts over lakes whose command lines repeat more or less often."""
+    import hunts_of_bench as bench
+    import lake_of_processes
+
+    rows = max(options.rows // 10, 100_000)
+    texts = [(name, bench.front_matter(name, number) + bench.generated_sql(tests)) for number, (name, tests) in enumerate(bench.generate(1000, options.seed))]
+    print(f"1000 generated hunts over {rows} Parquet rows: events a second and core in the scan, by the share of command lines that occur once")
+    for distinct in [0.05, 0.2, 0.4, 0.7, 1.0]:
+        lake = os.path.join(BENCH, f"lake-{rows}-{distinct}-{options.seed}")
+        lake_of_processes.make(lake, rows, distinct, options.seed)
+        folder = project(os.path.join(BENCH, "run", f"curve-{distinct}"), lake, "parquet", texts, options.memory)
+        runs = [stats(options, folder)["stages"] for _ in range(options.rounds)]
+        scan, plan = (min(run[stage] for run in runs) for stage in ["scan", "plan"])
+        print(f"  {distinct:4.0%} {rows / scan / os.cpu_count():12,.0f}   (scan {scan:.2f} s, planning {plan:.2f} s: {plan:.2f} ms a hunt)", flush=True)
+
+
 def main():
     if "--worker" in sys.argv:
         return worker()
@@ -264,7 +287,7 @@ def main():
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--sample", type=int, default=20, help="hunts that the peers run where there are more")
     parser.add_argument("--formats", default="parquet,ndjson")
-    parser.add_argument("--only", default="published,many,counts")
+    parser.add_argument("--only", default="published,many,counts,curve")
     parser.add_argument("--peers", default="all", choices=["all", "duckdb"])
     parser.add_argument("--memory", default="2GiB")
     parser.add_argument("--binary", default=os.path.join(ROOT, "target", "release", "lakehunt"))
@@ -278,6 +301,8 @@ def main():
     sizes = {form: sum(os.path.getsize(path) for path in glob.glob(f"{lake}/{form}/*/*")) / 2**20 for form in ["parquet", "ndjson"]}
     print(f"{options.rows} events, {options.distinct:.0%} of the command lines occur once; Parquet {sizes['parquet']:.0f} MiB, NDJSON.gz {sizes['ndjson']:.0f} MiB; planted {answers}")
     print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}; best of {options.rounds}", flush=True)
+    if "curve" in options.only:
+        curve(options)
     for form in options.formats.split(","):
         if "published" in options.only:
             published(options, lake, form)
