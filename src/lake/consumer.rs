@@ -55,12 +55,12 @@ pub struct Consumers {
     schema: SchemaRef,
     /// The columns that filters ask for.
     asked: HashSet<String>,
-    general: Arc<Tests>,
+    general: Arc<Predicates>,
     /// What is left to be tested where something is known of the rows.
-    special: Mutex<HashMap<Facts, Arc<Tests>>>,
+    special: Mutex<HashMap<Facts, Arc<Predicates>>>,
 }
 
-/// Kinds of files, and of blocks, for which tests are made to measure; others are tested for everything.
+/// Kinds of files, and of blocks, for which predicates are made to measure; others are tested for everything.
 const KINDS: usize = 16;
 /// Filters that are made to measure for all kinds together: the work must not outgrow what it spares.
 const MADE: usize = 20_000;
@@ -77,7 +77,7 @@ struct Bound {
 
 /// The predicates of all consumers, as far as they are open for some files.
 #[derive(Debug)]
-pub(super) struct Tests {
+pub(super) struct Predicates {
     index: PredicateIndex,
     /// By consumer, the conjuncts that can fail, by their places: evaluated on rows that passed all others.
     own: Vec<Vec<(usize, Made)>>,
@@ -126,7 +126,7 @@ impl Consumers {
         let filters = each.iter().map(|bound| bound.filters.clone()).collect();
         Ok(Self {
             asked,
-            general: Arc::new(Tests::new(filters, plan)?),
+            general: Arc::new(Predicates::new(filters, plan)?),
             special: Mutex::default(),
             schema: Arc::clone(&plan.schema),
             each,
@@ -167,41 +167,43 @@ impl Consumers {
     }
 
     /// What is tested on files of which nothing is known.
-    pub(super) fn tests(&self) -> Arc<Tests> {
+    pub(super) fn general(&self) -> Arc<Predicates> {
         Arc::clone(&self.general)
     }
 
     /// What is left to be tested on a file, by its footer.
-    pub(super) fn tests_of_file(&self, plan: &DecodePlan, footer: &Footer) -> Arc<Tests> {
-        self.tests_where(
+    pub(super) fn predicates_of_file(&self, plan: &DecodePlan, footer: &Footer) -> Arc<Predicates> {
+        self.predicates_where(
             plan,
             Facts::of(plan, footer, |name| self.asked.contains(name)),
         )
     }
 
     /// What is left to be tested on a block of lines.
-    pub(super) fn tests_of_block(&self, plan: &DecodePlan, block: &Block) -> Arc<Tests> {
+    pub(super) fn predicates_of_block(&self, plan: &DecodePlan, block: &Block) -> Arc<Predicates> {
         let facts = Facts::of_block(plan, block, |name| self.asked.contains(name));
-        self.tests_where(plan, facts)
+        self.predicates_where(plan, facts)
     }
 
-    fn tests_where(&self, plan: &DecodePlan, facts: Facts) -> Arc<Tests> {
+    fn predicates_where(&self, plan: &DecodePlan, facts: Facts) -> Arc<Predicates> {
         if facts.is_empty() {
-            return self.tests();
+            return self.general();
         }
         let mut special = self.special.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(tests) = special.get(&facts) {
-            return Arc::clone(tests);
+        if let Some(predicates) = special.get(&facts) {
+            return Arc::clone(predicates);
         }
         let filters: usize = self.each.iter().map(|bound| bound.filters.len()).sum();
         if special.len() >= KINDS || special.len() * filters >= MADE {
-            return self.tests();
+            return self.general();
         }
         // What cannot be simplified is tested as it is.
-        let made = self.left(&facts).and_then(|left| Tests::new(left, plan));
-        let tests = made.map_or_else(|_| self.tests(), Arc::new);
-        special.insert(facts, Arc::clone(&tests));
-        tests
+        let made = self
+            .left(&facts)
+            .and_then(|left| Predicates::new(left, plan));
+        let predicates = made.map_or_else(|_| self.general(), Arc::new);
+        special.insert(facts, Arc::clone(&predicates));
+        predicates
     }
 
     /// The filters of each consumer, as far as facts leave them open.
@@ -228,14 +230,14 @@ impl Consumers {
     /// When a column cannot be made.
     pub(super) fn wanted(
         &self,
-        tests: &Tests,
+        predicates: &Predicates,
         look: Look<'_>,
         columns: &BlockColumns<'_>,
         memory: &mut IndexMemory,
         failed: &[bool],
     ) -> Result<RowSet> {
         let mut union = RowSet::none(columns.rows());
-        let wanted = self.look(tests, look, columns, memory, failed)?;
+        let wanted = self.look(predicates, look, columns, memory, failed)?;
         for wanted in wanted.into_iter().flatten() {
             union.unite(&wanted);
         }
@@ -244,7 +246,7 @@ impl Consumers {
 
     fn look(
         &self,
-        tests: &Tests,
+        predicates: &Predicates,
         look: Look<'_>,
         columns: &BlockColumns<'_>,
         memory: &mut IndexMemory,
@@ -258,13 +260,13 @@ impl Consumers {
                 .or_insert_with(|| columns.inside(window));
         }
         let start = |consumer: usize| {
-            if failed[consumer] || tests.idle[consumer] {
+            if failed[consumer] || predicates.idle[consumer] {
                 return Some(RowSet::none(rows));
             }
             let window = self.each[consumer].window?;
             inside.get(&window).cloned()
         };
-        tests.index.apply(columns, start, look, memory)
+        predicates.index.apply(columns, start, look, memory)
     }
 
     /// Gives each consumer its rows of a block, in order; `give` says whether there is to be more. A consumer whose
@@ -275,17 +277,17 @@ impl Consumers {
     /// When a column cannot be made, which costs all consumers.
     pub(super) fn apply(
         &self,
-        tests: &Tests,
+        predicates: &Predicates,
         columns: &BlockColumns<'_>,
         memory: &mut IndexMemory,
         failed: &mut [bool],
         mut give: impl FnMut(usize, Result<Survivors>) -> bool,
     ) -> Result<(bool, RowSet)> {
-        let wanted = self.look(tests, None, columns, memory, failed)?;
+        let wanted = self.look(predicates, None, columns, memory, failed)?;
         let mut given = RowSet::none(columns.rows());
         for (consumer, wanted) in wanted.into_iter().enumerate() {
             let Some(wanted) = wanted else { continue };
-            let own = &tests.own[consumer];
+            let own = &predicates.own[consumer];
             let survivors = self.each[consumer].survivors(own, columns, wanted, &mut given);
             let Some(survivors) = survivors.transpose() else {
                 continue;
@@ -299,17 +301,26 @@ impl Consumers {
     }
 }
 
-impl Tests {
+/// What a filter says of every row, if it says the same; one that is NULL lets none through.
+fn decided(filter: &Expr) -> Option<bool> {
+    match filter {
+        Expr::Literal(value, _) => Some(*value == ScalarValue::from(true)),
+        _ => None,
+    }
+}
+
+impl Predicates {
     fn new(mut filters: Vec<Vec<Expr>>, plan: &DecodePlan) -> Result<Self> {
-        let mut idle = Vec::new();
+        let (mut idle, mut places) = (Vec::new(), Vec::new());
         for filters in &mut filters {
-            let is_never = |filter: &Expr| matches!(filter, Expr::Literal(value, _) if value.is_null() || *value == ScalarValue::from(false));
-            idle.push(filters.iter().any(is_never));
-            if filters.iter().any(is_never) {
+            idle.push(filters.iter().any(|filter| decided(filter) == Some(false)));
+            if idle.last() == Some(&true) {
                 filters.clear();
             }
-            let is_always = |filter: &Expr| matches!(filter, Expr::Literal(value, _) if *value == ScalarValue::from(true));
-            filters.retain(|filter| !is_always(filter));
+            let open = filters.iter().enumerate();
+            let open = open.filter(|(_, filter)| decided(filter).is_none());
+            places.push(open.map(|(place, _)| place).collect::<Vec<_>>());
+            filters.retain(|filter| decided(filter).is_none());
         }
         let each: Vec<&[Expr]> = filters.iter().map(Vec::as_slice).collect();
         let (index, left) = PredicateIndex::new(&plan.schema, &each)?;
@@ -341,9 +352,10 @@ impl Tests {
                 .flat_map(|column| plan.form_columns_of(*column));
             columns.collect()
         });
-        let own = filters.iter().zip(left).map(|(filters, left)| {
+        let own = filters.iter().zip(places).zip(left);
+        let own = own.map(|((filters, places), left)| {
             let own = left.into_iter();
-            own.map(|place| Ok((place, Made::new(&filters[place], &plan.schema)?)))
+            own.map(|open| Ok((places[open], Made::new(&filters[open], &plan.schema)?)))
                 .collect::<Result<_>>()
         });
         Ok(Self {

@@ -11,7 +11,7 @@ use datafusion::arrow::compute::{concat, filter};
 use datafusion::arrow::datatypes::DataType;
 use datafusion::parquet::arrow::arrow_reader::{RowSelection, RowSelector};
 
-use super::consumer::Tests;
+use super::consumer::Predicates;
 use super::decoded::{BLOCK_ROWS, Block, DecodePlan, compact};
 use super::decoder::{Decoder, Here};
 use super::file_report::FileReport;
@@ -84,8 +84,8 @@ struct Kept {
 
 impl Late {
     /// How to read a file; `None` when all columns are needed at once.
-    pub(super) fn of(plan: &DecodePlan, tests: &Tests, footer: &Footer) -> Option<Self> {
-        let first = tests.early()?;
+    pub(super) fn of(plan: &DecodePlan, predicates: &Predicates, footer: &Footer) -> Option<Self> {
+        let first = predicates.early()?;
         if plan.profile {
             return None;
         }
@@ -108,7 +108,7 @@ impl Late {
         early.extend(decoded);
         early.sort_unstable();
         let rest = Part::of(footer, late);
-        let looks = Stage::of(plan, tests, footer, early);
+        let looks = Stage::of(plan, predicates, footer, early);
         (looks.len() > 1 || !rest.slots.is_empty()).then_some(Self { looks, rest })
     }
 
@@ -264,7 +264,12 @@ impl First<'_> {
 
 impl Stage {
     /// The looks at columns that decide: at all of them, or at narrow ones before, where these decide something.
-    fn of(plan: &DecodePlan, tests: &Tests, footer: &Footer, slots: Vec<usize>) -> Vec<Self> {
+    fn of(
+        plan: &DecodePlan,
+        predicates: &Predicates,
+        footer: &Footer,
+        slots: Vec<usize>,
+    ) -> Vec<Self> {
         let clock = plan.table.form.time.iter().map(|time| time.column);
         let clock: Vec<usize> = clock.collect();
         let (narrow, wide): (Vec<usize>, Vec<usize>) = slots.iter().partition(|slot| {
@@ -274,7 +279,7 @@ impl Stage {
             let slot = plan.slot_of(*column);
             narrow.contains(&slot)
         };
-        let sources = tests.sources_over(has);
+        let sources = predicates.sources_over(has);
         let says_something = sources.iter().any(|source| *source);
         if wide.is_empty() || !says_something {
             let part = Part::of(footer, slots);

@@ -50,7 +50,7 @@ pub fn read(
         absent,
         pruned,
         told,
-        tests: _,
+        predicates: _,
         mut late,
         mut groups,
     } = open;

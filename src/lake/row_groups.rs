@@ -16,7 +16,7 @@ use datafusion::parquet::file::metadata::RowGroupMetaData;
 use datafusion::parquet::file::statistics::Statistics;
 use futures::FutureExt;
 
-use super::consumer::{Consumers, Tests};
+use super::consumer::{Consumers, Predicates};
 use super::decoded::DecodePlan;
 use super::late::Late;
 use super::object_reader::{ObjectReader, Part};
@@ -41,7 +41,7 @@ pub struct OpenFile {
     /// From when to when the statistics of the row groups say that events are, in microseconds; of those that say it.
     pub told: Option<(i64, i64)>,
     /// What is tested on its rows.
-    pub(super) tests: Arc<Tests>,
+    pub(super) predicates: Arc<Predicates>,
     pub(super) late: Option<Late>,
     pub(super) groups: Groups,
 }
@@ -124,8 +124,8 @@ impl OpenFile {
             .filter(|(_, (exact, below))| exact.is_empty() && below.is_empty())
             .map(|(column, _)| plan.table.form.columns[*column].name.clone())
             .collect();
-        let tests = consumers.tests_of_file(plan, &footer);
-        let late = Late::of(plan, &tests, &footer);
+        let predicates = consumers.predicates_of_file(plan, &footer);
+        let late = Late::of(plan, &predicates, &footer);
         // A round trip costs more than bytes that nobody may want; reading them from a disk is all they cost.
         let is_local = plan.table.location.folder().is_some();
         footer.wanted = match &late {
@@ -176,7 +176,7 @@ impl OpenFile {
             absent,
             pruned,
             told,
-            tests,
+            predicates,
             late,
             groups: Groups {
                 places: groups,

@@ -16,7 +16,7 @@ use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::config::Format;
-use super::consumer::{BlockColumns, Consumers, Survivors, Tests};
+use super::consumer::{BlockColumns, Consumers, Predicates, Survivors};
 use super::decoded::{Block, DecodePlan};
 use super::file_report::{FileReport, Progress, SharedReport};
 use super::held::{Inlet, Outlet};
@@ -280,13 +280,13 @@ impl Decoding {
         let (pass, stop) = (&self.pass, &self.reading.stop);
         let file = &pass.listing.files[self.index];
         let mut report = FileReport::new(file);
-        let tests = match &open {
-            Open::Parquet(open) => Some(Arc::clone(&open.tests)),
+        let predicates = match &open {
+            Open::Parquet(open) => Some(Arc::clone(&open.predicates)),
             Open::Lines(_) | Open::Lost(_) => None,
         };
         let taker = Taker {
             failed: RefCell::new(vec![false; pass.consumers.len()]),
-            tests,
+            predicates,
             memory: RefCell::default(),
             pass,
             file,
@@ -333,10 +333,10 @@ struct Taker<'a> {
     pass: &'a Pass,
     file: &'a DataFile,
     /// What is tested on its rows; `None` where each block says it.
-    tests: Option<Arc<Tests>>,
+    predicates: Option<Arc<Predicates>>,
     failed: RefCell<Vec<bool>>,
-    /// Of the tests that were made last.
-    memory: RefCell<Option<(Arc<Tests>, IndexMemory)>>,
+    /// Of the predicates that were made last.
+    memory: RefCell<Option<(Arc<Predicates>, IndexMemory)>>,
     outlet: RefCell<&'a mut Outlet>,
 }
 
@@ -344,11 +344,11 @@ impl Taker<'_> {
     /// The rows of a block that anybody may want; `None` when that cannot be told.
     fn wanted(&self, block: &Block, look: Look<'_>) -> Option<RowSet> {
         let columns = BlockColumns::new(&self.pass.plan, self.file, block);
-        let (tests, mut memory) = self.remembered(block);
+        let (predicates, mut memory) = self.remembered(block);
         let consumers = &self.pass.consumers;
         let failed = &self.failed.borrow();
-        let wanted = consumers.wanted(&tests, look, &columns, &mut memory, failed);
-        self.remember(Some((tests, memory)));
+        let wanted = consumers.wanted(&predicates, look, &columns, &mut memory, failed);
+        self.remember(Some((predicates, memory)));
         wanted.ok()
     }
 
@@ -358,9 +358,9 @@ impl Taker<'_> {
             return false;
         }
         let columns = BlockColumns::new(&self.pass.plan, self.file, block);
-        let (tests, mut memory) = self.remembered(block);
+        let (predicates, mut memory) = self.remembered(block);
         let given = self.pass.consumers.apply(
-            &tests,
+            &predicates,
             &columns,
             &mut memory,
             &mut self.failed.borrow_mut(),
@@ -369,7 +369,7 @@ impl Taker<'_> {
                 outlet.send(Delivery { consumer, rows })
             },
         );
-        self.remember(Some((tests, memory)));
+        self.remember(Some((predicates, memory)));
         match given {
             Ok((goes_on, rows)) => {
                 self.keep(block, &rows);
@@ -395,26 +395,26 @@ impl Taker<'_> {
     }
 
     /// What is tested on a block, and what is remembered of earlier ones.
-    fn remembered(&self, block: &Block) -> (Arc<Tests>, IndexMemory) {
+    fn remembered(&self, block: &Block) -> (Arc<Predicates>, IndexMemory) {
         let Pass {
             plan, consumers, ..
         } = self.pass;
-        let tests = self.tests.clone();
-        let tests = tests.unwrap_or_else(|| consumers.tests_of_block(plan, block));
+        let predicates = self.predicates.clone();
+        let predicates = predicates.unwrap_or_else(|| consumers.predicates_of_block(plan, block));
         if let Some((last, memory)) = self.memory.take() {
-            if Arc::ptr_eq(&last, &tests) {
-                return (tests, memory);
+            if Arc::ptr_eq(&last, &predicates) {
+                return (predicates, memory);
             }
             last.give_back(memory);
         }
-        let memory = tests.memory();
-        (tests, memory)
+        let memory = predicates.memory();
+        (predicates, memory)
     }
 
     /// Keeps what is remembered, in the place of what was before, which others may have.
-    fn remember(&self, memory: Option<(Arc<Tests>, IndexMemory)>) {
-        if let Some((tests, memory)) = self.memory.replace(memory) {
-            tests.give_back(memory);
+    fn remember(&self, memory: Option<(Arc<Predicates>, IndexMemory)>) {
+        if let Some((predicates, memory)) = self.memory.replace(memory) {
+            predicates.give_back(memory);
         }
     }
 }
