@@ -4,17 +4,21 @@
 
 use std::sync::Arc;
 
-use datafusion::arrow::array::{
-    ArrayRef, BooleanBuilder, Float64Builder, Int64Builder, StringViewBuilder,
-};
+use datafusion::arrow::array::{BooleanBuilder, Float64Builder, Int64Builder};
 
+use super::decoded::BlockColumn;
 use super::form::ColumnType;
-use super::row::{Row, RowShape, Slot, whole_number};
+use super::row::{Row, RowShape, Slot};
+use super::written::Written;
 
 /// The columns under construction.
 #[derive(Debug)]
 pub struct Columns {
     builders: Vec<Builder>,
+    /// Rows since arrays were taken.
+    pending: usize,
+    /// Bytes of their texts.
+    pub bytes: usize,
     /// Values of another type than declared, by slot: they became NULL.
     pub conflicts: Vec<u64>,
     /// Rows that were appended.
@@ -25,7 +29,7 @@ pub struct Columns {
 
 #[derive(Debug)]
 enum Builder {
-    Text(StringViewBuilder),
+    Text(Written),
     Int(Int64Builder),
     Float(Float64Builder),
     Bool(BooleanBuilder),
@@ -38,7 +42,7 @@ impl Columns {
             .types
             .iter()
             .map(|column_type| match column_type {
-                ColumnType::Text | ColumnType::Json => Builder::Text(StringViewBuilder::new()),
+                ColumnType::Text | ColumnType::Json => Builder::Text(Written::default()),
                 ColumnType::Int => Builder::Int(Int64Builder::new()),
                 ColumnType::Float => Builder::Float(Float64Builder::new()),
                 ColumnType::Bool => Builder::Bool(BooleanBuilder::new()),
@@ -46,87 +50,94 @@ impl Columns {
             .collect();
         Self {
             builders,
+            pending: 0,
+            bytes: 0,
             rows: 0,
             conflicts: vec![0; shape.types.len()],
             kinds: vec![[0; Slot::KINDS.len()]; shape.types.len()],
         }
     }
 
-    /// Appends a row, one value per column.
-    pub fn push(&mut self, row: &Row) {
-        self.rows += 1;
+    /// Appends a row, one value per column, of the line that it was read from.
+    pub fn push(&mut self, row: &Row, line: &str) {
         for (index, builder) in self.builders.iter_mut().enumerate() {
-            if let Some(kind) = row.slots[index].kind() {
+            let slot = row.slots[index];
+            if let Some(kind) = slot.kind() {
                 self.kinds[index][kind] += 1;
             }
-            if !builder.push(row, row.slots[index]) {
+            let fits = match builder {
+                Builder::Text(texts) => {
+                    self.bytes += push_text(texts, self.pending, line, slot);
+                    slot != Slot::Conflict
+                }
+                other => other.push(row, line, index),
+            };
+            if !fits {
                 self.conflicts[index] += 1;
             }
         }
+        self.rows += 1;
+        self.pending += 1;
     }
 
-    /// Takes the arrays and starts anew.
-    pub fn finish(&mut self) -> Vec<ArrayRef> {
-        self.builders
-            .iter_mut()
-            .map(|builder| -> ArrayRef {
-                match builder {
-                    Builder::Text(builder) => Arc::new(builder.finish()),
-                    Builder::Int(builder) => Arc::new(builder.finish()),
-                    Builder::Float(builder) => Arc::new(builder.finish()),
-                    Builder::Bool(builder) => Arc::new(builder.finish()),
-                }
-            })
-            .collect()
+    /// Takes the columns and starts anew.
+    pub fn finish(&mut self) -> Vec<BlockColumn> {
+        let rows = std::mem::take(&mut self.pending);
+        self.bytes = 0;
+        let builders = self.builders.iter_mut();
+        let columns = builders.map(|builder| match builder {
+            Builder::Text(texts) => BlockColumn::Written(texts.finish(rows)),
+            Builder::Int(builder) => BlockColumn::Array(Arc::new(builder.finish())),
+            Builder::Float(builder) => BlockColumn::Array(Arc::new(builder.finish())),
+            Builder::Bool(builder) => BlockColumn::Array(Arc::new(builder.finish())),
+        });
+        columns.collect()
     }
+}
+
+/// Appends a text, which any scalar is, and says how long it is.
+fn push_text(texts: &mut Written, row: usize, line: &str, slot: Slot) -> usize {
+    let (content, has_escapes) = match slot {
+        Slot::Text(from, to) | Slot::Number(from, to) => (&line[from..to], false),
+        Slot::Escaped(from, to) => (&line[from..to], true),
+        Slot::Bool(value) => (if value { "true" } else { "false" }, false),
+        Slot::Missing | Slot::Null | Slot::Conflict => return 0,
+    };
+    texts.push(row, content, has_escapes);
+    content.len()
 }
 
 impl Builder {
     /// Appends a value; false when it did not fit and became NULL. An empty text is an absent number, not a wrong one.
-    fn push(&mut self, row: &Row, slot: Slot) -> bool {
+    fn push(&mut self, row: &Row, line: &str, index: usize) -> bool {
+        let slot = row.slots[index];
         let absent = matches!(slot, Slot::Missing | Slot::Null)
             || matches!(slot, Slot::Text(from, to) if from == to);
         match self {
-            Self::Text(builder) => {
-                match slot {
-                    Slot::Text(from, to) | Slot::Number(from, to) => {
-                        builder.append_value(&row.text[from..to]);
-                    }
-                    Slot::Bool(value) => builder.append_value(if value { "true" } else { "false" }),
-                    Slot::Missing | Slot::Null | Slot::Conflict => builder.append_null(),
-                }
-                slot != Slot::Conflict
-            }
+            // Kept as they are written.
+            Self::Text(_) => true,
             Self::Int(builder) => {
-                let value = match slot {
-                    Slot::Number(from, to) => whole_number(&row.text[from..to]),
-                    Slot::Text(from, to) => crate::functions::parse_int(&row.text[from..to]),
-                    _ => None,
-                };
+                let value = row.int_of(line, index);
                 builder.append_option(value);
                 value.is_some() || absent
             }
             Self::Float(builder) => {
-                let value = match slot {
-                    Slot::Text(from, to) | Slot::Number(from, to) => {
-                        row.text[from..to].trim().parse().ok()
-                    }
-                    _ => None,
-                };
+                let text = row.text_of(line, index);
+                let value = text.and_then(|text| text.trim().parse().ok());
                 let value = value.filter(|value: &f64| value.is_finite());
                 builder.append_option(value);
                 value.is_some() || absent
             }
             Self::Bool(builder) => {
+                let text = row.text_of(line, index);
                 let value = match slot {
                     Slot::Bool(value) => Some(value),
-                    Slot::Number(from, to) => match &row.text[from..to] {
-                        "0" => Some(false),
-                        "1" => Some(true),
+                    Slot::Number(..) => match text.as_deref() {
+                        Some("0") => Some(false),
+                        Some("1") => Some(true),
                         _ => None,
                     },
-                    Slot::Text(from, to) => boolean(&row.text[from..to]),
-                    _ => None,
+                    _ => text.and_then(|text| boolean(&text)),
                 };
                 builder.append_option(value);
                 value.is_some() || absent
@@ -154,7 +165,7 @@ pub(super) fn whole(value: f64) -> Option<i64> {
 mod tests {
     use super::*;
     use crate::lake::form::FormColumn;
-    use datafusion::arrow::array::{Array, AsArray};
+    use datafusion::arrow::array::{Array, ArrayRef, AsArray};
     use datafusion::arrow::datatypes::Int64Type;
 
     fn column(path: &str, column_type: ColumnType) -> FormColumn {
@@ -171,9 +182,11 @@ mod tests {
         let mut built = Columns::new(&shape);
         for line in lines {
             row.read(&shape, line).unwrap();
-            built.push(&row);
+            built.push(&row, line);
         }
-        (built.finish(), built.conflicts)
+        let columns = built.finish();
+        let arrays = columns.iter().map(|column| Arc::clone(column.whole()));
+        (arrays.collect(), built.conflicts)
     }
 
     #[test]

@@ -13,7 +13,7 @@ use datafusion::common::{HashSet as Identities, Result, ScalarValue};
 use datafusion::logical_expr::{Expr, utils::expr_to_columns};
 use datafusion::physical_plan::metrics::Time;
 
-use super::decoded::{Block, ChosenRows, DecodePlan};
+use super::decoded::{Block, BlockColumn, ChosenRows, DecodePlan};
 use super::facts::Facts;
 use super::index::{Columns, IndexMemory, IndexSummary, Look, Made, PredicateIndex, RowSet};
 use super::row_groups::Footer;
@@ -530,7 +530,7 @@ pub(super) fn filter_block(block: Block, mask: &BooleanArray) -> Result<Block> {
         columns: block
             .columns
             .iter()
-            .map(|column| Ok(filter(column, mask)?))
+            .map(|column| Ok(BlockColumn::Array(filter(column.whole(), mask)?)))
             .collect::<Result<Vec<_>>>()?,
         times: kept(block.times, mask),
         rows: kept(block.rows, mask),

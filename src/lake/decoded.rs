@@ -2,6 +2,7 @@
 //!
 //! Both readers (NDJSON and Parquet) end here, so that clock, identity and system columns are the same for both.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use datafusion::arrow::array::{
@@ -15,10 +16,14 @@ use datafusion::arrow::error::ArrowError;
 use super::index::RowSet;
 use super::kept_lines::{BlockLines, KeptLines};
 use super::table::{ColumnKind, DataFile, Table};
+use super::written::Written;
 use crate::time::Window;
 
 /// 1970-01-01T00:00:00Z, which is how sensors write that they have no time (`"0"`): the next source is asked.
 pub const NEVER: i64 = 0;
+
+/// Of fewer than one row in so many the texts are made for each reader anew; of more, once for all.
+const SOME: usize = 4;
 
 /// Rows in one block.
 pub const BLOCK_ROWS: usize = 8192;
@@ -48,17 +53,64 @@ pub struct DecodePlan {
 /// Decoded rows of one file, before system columns are added.
 #[derive(Debug)]
 pub struct Block {
-    /// One array per entry of [`DecodePlan::form_columns`], of its declared type; times that the form has as text may be
-    /// times still.
-    pub columns: Vec<ArrayRef>,
+    /// One per entry of [`DecodePlan::form_columns`].
+    pub columns: Vec<BlockColumn>,
     /// Event times, microseconds since the epoch.
     pub times: Vec<i64>,
     /// Lines or rows, 1-based.
     pub rows: Vec<i64>,
     /// Content identities, where the reader knows them; else they are made of the columns, of the rows that need them.
-    pub ids: Option<Vec<u128>>,
+    pub ids: Option<Vec<Option<u128>>>,
     /// The lines, where they are to be kept; an empty one where a row is a part of its line.
     pub lines: Option<BlockLines>,
+}
+
+/// A column of a block.
+#[derive(Debug)]
+pub enum BlockColumn {
+    /// Of its declared type; times that the form has as text may be times still.
+    Array(ArrayRef),
+    /// The texts of lines.
+    Written(Written),
+}
+
+impl BlockColumn {
+    /// All rows.
+    pub fn whole(&self) -> &ArrayRef {
+        match self {
+            Self::Array(array) => array,
+            Self::Written(written) => written.whole(),
+        }
+    }
+
+    /// Some rows, which do not keep the others alive.
+    fn chosen(&self, rows: &ChosenRows) -> Result<ArrayRef, ArrowError> {
+        match self {
+            Self::Written(written) if rows.list.len() < rows.mask.len() / SOME => {
+                Ok(written.array(rows.list.iter().copied()))
+            }
+            _ => Ok(compact(&filter(self.whole(), &rows.mask)?)),
+        }
+    }
+
+    /// The text of a row.
+    fn text(&self, row: usize) -> Option<Cow<'_, str>> {
+        match self {
+            Self::Array(array) => {
+                let texts = array.as_string_view_opt()?;
+                texts.is_valid(row).then(|| Cow::Borrowed(texts.value(row)))
+            }
+            Self::Written(written) => written.text(row),
+        }
+    }
+
+    /// The whole numbers, if it has such.
+    fn numbers(&self) -> Option<&Int64Array> {
+        match self {
+            Self::Array(array) => array.as_primitive_opt::<Int64Type>(),
+            Self::Written(_) => None,
+        }
+    }
 }
 
 impl DecodePlan {
@@ -177,8 +229,8 @@ impl DecodePlan {
             ColumnKind::Form(index) => {
                 let column = &block.columns[self.slot_of(index)];
                 let column = match rows {
-                    Some(rows) => compact(&filter(column, &rows.mask)?),
-                    None => Arc::clone(column),
+                    Some(rows) => column.chosen(rows)?,
+                    None => Arc::clone(column.whole()),
                 };
                 let wanted = self.schema.field(place).data_type();
                 if column.data_type() == wanted {
@@ -219,42 +271,37 @@ impl DecodePlan {
         block: &Block,
         rows: Option<&ChosenRows>,
     ) -> Vec<u128> {
-        match (&block.ids, rows) {
-            (Some(ids), rows) => chosen(ids, rows),
-            (None, Some(rows)) => {
-                let rows = rows.list.iter();
-                rows.map(|row| self.identity_of(file, block, *row))
-                    .collect()
-            }
-            (None, None) => (0..block.times.len())
-                .map(|row| self.identity_of(file, block, row))
-                .collect(),
+        let identity = |row: usize| {
+            let known = block.ids.as_ref().and_then(|ids| ids[row]);
+            known.unwrap_or_else(|| self.identity_of(file, block, row))
+        };
+        match rows {
+            Some(rows) => rows.list.iter().map(|row| identity(*row)).collect(),
+            None => (0..block.times.len()).map(identity).collect(),
         }
     }
 
     /// The identity of a row by what its columns say.
     fn identity_of(&self, file: &DataFile, block: &Block, row: usize) -> u128 {
-        let text = |column: usize| {
-            let array = block.columns[self.slot_of(column)].as_string_view_opt()?;
-            array.is_valid(row).then(|| array.value(row))
+        let text = |column: usize| block.columns[self.slot_of(column)].text(row);
+        let number = |column: usize| {
+            let numbers = block.columns[self.slot_of(column)].numbers()?;
+            numbers.is_valid(row).then(|| numbers.value(row))
         };
         let by_number = self.table.form.identity.and_then(|found| {
-            let record = &block.columns[self.slot_of(found.record)];
-            let record = match record.as_primitive_opt::<Int64Type>() {
-                Some(record) => Record::Number(record.is_valid(row).then(|| record.value(row))?),
-                None => Record::of(text(found.record)?),
-            };
-            // An OCSF class is a number.
-            let number = |column: usize| {
-                let array = block.columns[self.slot_of(column)].as_primitive_opt::<Int64Type>()?;
-                array.is_valid(row).then(|| array.value(row).to_string())
+            let written = text(found.record);
+            let record = match number(found.record) {
+                Some(number) => Record::Number(number),
+                None => Record::of(written.as_deref()?),
             };
             let channel = found.channel.and_then(|channel| {
-                let text = text(channel).map(str::to_owned);
-                text.or_else(|| number(channel))
+                // An OCSF class is a number.
+                let number = || number(channel).map(|number| number.to_string().into());
+                text(channel).or_else(number)
             });
+            let host = text(found.host)?;
             identity(
-                text(found.host)?,
+                &host,
                 &channel.unwrap_or_default(),
                 record,
                 block.times[row],
@@ -334,11 +381,7 @@ impl<'a> Record<'a> {
 /// `None` for an empty host or a number that is none: shippers that do not know it write 0 for every record.
 /// BLAKE3, cut to 128 bits: collision-resistant, because attackers write the records.
 pub fn identity(host: &str, channel: &str, record: Record<'_>, micros: i64) -> Option<u128> {
-    let says_nothing = match record {
-        Record::Number(number) => number <= 0,
-        Record::Text(text) => text.is_empty(),
-    };
-    if host.is_empty() || says_nothing {
+    if !says_which(host, record) {
         return None;
     }
     let mut hasher = blake3::Hasher::new();
@@ -353,6 +396,15 @@ pub fn identity(host: &str, channel: &str, record: Record<'_>, micros: i64) -> O
     };
     hasher.update(&micros.to_le_bytes());
     Some(first_half(hasher.finalize()))
+}
+
+/// Whether a record is told from others by its host and number.
+pub(super) fn says_which(host: &str, record: Record<'_>) -> bool {
+    let says_something = match record {
+        Record::Number(number) => number > 0,
+        Record::Text(text) => !text.is_empty(),
+    };
+    !host.is_empty() && says_something
 }
 
 /// The identity of a record that has no number: its bytes.

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use datafusion::arrow::array::{Array, ArrayRef, AsArray};
+use datafusion::arrow::array::{Array, AsArray};
 use datafusion::arrow::datatypes::{DataType, Field, Int64Type, Schema, SchemaRef};
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
@@ -17,7 +17,7 @@ use datafusion::logical_expr::simplify::SimplifyContext;
 use datafusion::optimizer::simplify_expressions::ExprSimplifier;
 use datafusion::parquet::file::statistics::Statistics;
 
-use super::decoded::{Block, DecodePlan};
+use super::decoded::{Block, BlockColumn, DecodePlan};
 use super::late::has_plainly;
 use super::row_groups::Footer;
 
@@ -65,14 +65,19 @@ impl Facts {
     pub(super) fn of_block(plan: &DecodePlan, block: &Block, asked: impl Fn(&str) -> bool) -> Self {
         let form = &plan.table.form;
         let columns = plan.form_columns.iter().zip(&block.columns);
-        let facts = columns.filter_map(|(column, array)| {
+        let rows = block.times.len();
+        let facts = columns.filter_map(|(column, values)| {
             let name = &form.columns[*column].name;
             if !asked(name) {
                 return None;
             }
-            let fact = match array.null_count() {
-                0 => same(array).map_or(Fact::Present, Fact::Always),
-                nulls if nulls == array.len() => Fact::Absent,
+            let nulls = match values {
+                BlockColumn::Array(array) => array.null_count(),
+                BlockColumn::Written(texts) => texts.null_count(),
+            };
+            let fact = match nulls {
+                0 => same(values).map_or(Fact::Present, Fact::Always),
+                nulls if nulls == rows => Fact::Absent,
                 _ => return None,
             };
             Some((name.clone(), fact))
@@ -168,18 +173,19 @@ fn told(footer: &Footer, leaf: usize, data_type: &DataType) -> Option<Fact> {
     fact
 }
 
-/// The value of an array without NULLs that has only one.
-fn same(array: &ArrayRef) -> Option<ScalarValue> {
-    if let Some(numbers) = array.as_primitive_opt::<Int64Type>() {
-        let first = numbers.values().first()?;
-        let mut numbers = numbers.values().iter();
-        let is_one = numbers.all(|number| number == first);
-        return is_one.then_some(ScalarValue::Int64(Some(*first)));
-    }
-    let texts = array.as_string_view_opt()?;
-    let first = texts.iter().next().flatten()?;
-    let is_one = texts.iter().all(|text| text == Some(first));
-    is_one.then(|| ScalarValue::Utf8View(Some(first.to_owned())))
+/// The value of a column without NULLs that has only one.
+fn same(values: &BlockColumn) -> Option<ScalarValue> {
+    let array = match values {
+        BlockColumn::Written(texts) => {
+            let text = texts.same()?.into_owned();
+            return Some(ScalarValue::Utf8View(Some(text)));
+        }
+        BlockColumn::Array(array) => array,
+    };
+    let numbers = array.as_primitive_opt::<Int64Type>()?.values();
+    let first = numbers.first()?;
+    let is_one = numbers.iter().all(|number| number == first);
+    is_one.then_some(ScalarValue::Int64(Some(*first)))
 }
 
 /// The value of a column that has only one.

@@ -12,7 +12,7 @@ use datafusion::arrow::datatypes::DataType;
 use datafusion::parquet::arrow::arrow_reader::{RowSelection, RowSelector};
 
 use super::consumer::Predicates;
-use super::decoded::{BLOCK_ROWS, Block, DecodePlan, compact};
+use super::decoded::{BLOCK_ROWS, Block, BlockColumn, DecodePlan, compact};
 use super::decoder::{Decoder, Here};
 use super::file_report::FileReport;
 use super::form::ColumnType;
@@ -325,7 +325,7 @@ impl Kept {
         }
         let mask = rows.mask();
         for (pieces, slot) in self.columns.iter_mut().zip(&self.slots) {
-            pieces.push(compact(&filter(&block.columns[*slot], &mask)?));
+            pieces.push(compact(&filter(block.columns[*slot].whole(), &mask)?));
         }
         self.times.extend(rows.iter().map(|row| block.times[row]));
         self.rows.extend(rows.iter().map(|row| block.rows[row]));
@@ -382,7 +382,7 @@ impl Kept {
             let columns = columns.into_iter().enumerate();
             let columns = columns.map(|(slot, column)| {
                 let null = || new_null_array(&file.plan.type_of_slot(slot), count);
-                column.unwrap_or_else(null)
+                BlockColumn::Array(column.unwrap_or_else(null))
             });
             let block = Block {
                 columns: columns.collect(),

@@ -40,6 +40,7 @@ pub mod row_groups;
 pub mod scan;
 pub mod table;
 pub mod view;
+mod written;
 
 pub use config::LakeFile;
 pub use exec::LakeScanExec;

@@ -9,10 +9,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::columns::Columns;
 use super::config::Compression;
-use super::decoded::{BLOCK_ROWS, Block, DecodePlan, NEVER, Record, content_identity, identity};
+use super::decoded::{BLOCK_ROWS, Block, DecodePlan, NEVER, Record, content_identity, says_which};
 use super::decompress::{decompress, decompress_as_found};
 use super::encoding::{Encoding, decode};
 use super::file_report::{FileReport, Progress};
+use super::form::ColumnType;
 use super::kept_lines::BlockLines;
 use super::lines::{Line, Lines};
 use super::pieces::{DEEPEST, pieces};
@@ -177,10 +178,9 @@ fn keeps(plan: &DecodePlan) -> bool {
 
 #[derive(Default)]
 struct Pending {
-    bytes: usize,
     times: Vec<i64>,
     rows: Vec<i64>,
-    ids: Vec<u128>,
+    ids: Vec<Option<u128>>,
     lines: BlockLines,
 }
 
@@ -236,7 +236,7 @@ impl<'a> Records<'a> {
                         .fetch_add(PROGRESS_ROWS, Ordering::Relaxed);
                 }
                 let is_full =
-                    self.pending.times.len() >= BLOCK_ROWS || self.pending.bytes >= BLOCK_BYTES;
+                    self.pending.times.len() >= BLOCK_ROWS || self.columns.bytes >= BLOCK_BYTES;
                 return !is_full || sink(self.block(), report);
             }
             Err(why) => why,
@@ -280,15 +280,16 @@ impl<'a> Records<'a> {
             (reason, error.to_string())
         })?;
         let (plan, row) = (self.plan, &self.row);
-        let micros = event_time(plan, row).ok_or_else(|| ("no_time", plan.no_time_detail()))?;
+        let micros =
+            event_time(plan, row, text).ok_or_else(|| ("no_time", plan.no_time_detail()))?;
         report.saw(micros);
         if plan.wants(micros) {
             report.inside(plan.focus_of(micros));
-            self.columns.push(row);
-            self.pending.bytes += row.text.len();
+            self.columns.push(row, text);
             self.pending.times.push(micros);
             self.pending.rows.push(line.number.cast_signed());
-            let id = record_identity(plan, row, micros, line.bytes);
+            let has_number = has_number(plan, row, text);
+            let id = (!has_number).then(|| content_identity(line.bytes));
             self.pending.ids.push(id);
             if self.keeps {
                 self.pending.lines.push(if depth == 0 { text } else { "" });
@@ -299,28 +300,28 @@ impl<'a> Records<'a> {
 }
 
 /// The event time of a row: the first of the form's sources that parses.
-fn event_time(plan: &DecodePlan, row: &Row) -> Option<i64> {
+fn event_time(plan: &DecodePlan, row: &Row, line: &str) -> Option<i64> {
     plan.table.form.time.iter().find_map(|source| {
-        let text = row.text_of(plan.slot_of(source.column))?;
+        let text = row.text_of(line, plan.slot_of(source.column))?;
         source
             .format
-            .parse_text(text, source.zone.unwrap_or(plan.table.zone))
+            .parse_text(&text, source.zone.unwrap_or(plan.table.zone))
             .filter(|micros| *micros != NEVER)
     })
 }
 
-fn record_identity(plan: &DecodePlan, row: &Row, micros: i64, line: &[u8]) -> u128 {
-    let by_number = plan.table.form.identity.and_then(|columns| {
-        let host = row.text_of(plan.slot_of(columns.host))?;
-        let record = plan.slot_of(columns.record);
-        let record = match row.int_of(record) {
-            Some(number) => Record::Number(number),
-            None => Record::of(row.text_of(record)?),
+/// Whether the columns of a row say which record it is; else its bytes do.
+fn has_number(plan: &DecodePlan, row: &Row, line: &str) -> bool {
+    let known = plan.table.form.identity.and_then(|columns| {
+        let host = row.text_of(line, plan.slot_of(columns.host))?;
+        let slot = plan.slot_of(columns.record);
+        let written = row.text_of(line, slot)?;
+        let record = match plan.table.form.columns[columns.record].column_type {
+            ColumnType::Int => Record::Number(row.int_of(line, slot)?),
+            ColumnType::Text | ColumnType::Json => Record::of(&written),
+            ColumnType::Float | ColumnType::Bool => return None,
         };
-        let channel = columns
-            .channel
-            .and_then(|channel| row.text_of(plan.slot_of(channel)));
-        identity(host, channel.unwrap_or_default(), record, micros)
+        Some(says_which(&host, record))
     });
-    by_number.unwrap_or_else(|| content_identity(line))
+    known.unwrap_or(false)
 }

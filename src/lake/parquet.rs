@@ -25,7 +25,7 @@ use tokio::runtime::Handle;
 
 use super::consumer::filter_block;
 use super::convert::convert;
-use super::decoded::{Block, DecodePlan, NEVER};
+use super::decoded::{Block, BlockColumn, DecodePlan, NEVER};
 use super::decoder::Decoder;
 use super::file_report::{FileReport, Progress};
 use super::form::{ColumnType, FormColumn};
@@ -354,7 +354,7 @@ pub(super) fn block(
         // A Parquet row has no bytes of its own.
         ids: None,
         lines: None,
-        columns,
+        columns: columns.into_iter().map(BlockColumn::Array).collect(),
         rows: (0..rows as i64).map(|row| first_row + row + 1).collect(),
         times,
     };

@@ -38,8 +38,10 @@ struct Node {
 pub(super) enum Slot {
     Missing,
     Null,
-    /// A range of the row's text.
+    /// A text, as a range of the line.
     Text(usize, usize),
+    /// A text with escapes, as a range of the line.
+    Escaped(usize, usize),
     /// A number as it is written: no digit is lost before the column's type is known.
     Number(usize, usize),
     Bool(bool),
@@ -55,7 +57,7 @@ impl Slot {
     pub(super) fn kind(self) -> Option<usize> {
         match self {
             Self::Missing | Self::Null => None,
-            Self::Text(..) => Some(0),
+            Self::Text(..) | Self::Escaped(..) => Some(0),
             Self::Number(..) => Some(1),
             Self::Bool(_) => Some(2),
             Self::Conflict => Some(3),
@@ -69,7 +71,8 @@ pub struct Row {
     pub(super) slots: Vec<Slot>,
     /// How good the key was that filled a slot: see [`rank`].
     ranks: Vec<u16>,
-    pub(super) text: String,
+    /// The address of the line: slots are places in it.
+    origin: usize,
     /// By node.
     keys: Vec<Keys>,
 }
@@ -77,10 +80,18 @@ pub struct Row {
 /// The keys of an object that were seen before.
 #[derive(Debug, Default)]
 struct Keys {
-    known: Vec<(Box<str>, Option<Child>)>,
+    known: Vec<Key>,
     by_text: HashMap<Box<str>, usize>,
     /// Which key came at each place: most lines of a log have them in one order.
     order: Vec<usize>,
+}
+
+/// A key that was seen before.
+#[derive(Debug)]
+struct Key {
+    /// As it stands in front of a value where nothing has to be escaped; empty where something has.
+    written: Box<str>,
+    child: Option<Child>,
 }
 
 /// A wanted key of an object.
@@ -136,7 +147,7 @@ impl RowShape {
         Row {
             slots: vec![Slot::Missing; self.types.len()],
             ranks: vec![0; self.types.len()],
-            text: String::new(),
+            origin: 0,
             keys: self.nodes.iter().map(|_| Keys::default()).collect(),
         }
     }
@@ -178,7 +189,7 @@ impl Row {
     /// # Errors
     /// When it is not one JSON object; the row is then empty.
     pub fn read(&mut self, shape: &RowShape, line: &str) -> Result<(), serde_json::Error> {
-        self.clear();
+        self.begin(line);
         if !quick_json::read(shape, self, line) {
             return self.read_generally(shape, line);
         }
@@ -191,7 +202,7 @@ impl Row {
         shape: &RowShape,
         line: &str,
     ) -> Result<(), serde_json::Error> {
-        self.clear();
+        self.begin(line);
         let mut deserializer = serde_json::Deserializer::from_str(line);
         let result = ObjectSeed {
             shape,
@@ -211,44 +222,52 @@ impl Row {
     /// For columns whose path is the empty one.
     fn keep_whole(&mut self, shape: &RowShape, line: &str) {
         if !shape.nodes[0].slots.is_empty() {
-            let (from, to) = self.keep(line);
             for (slot, place) in &shape.nodes[0].slots {
-                self.set(*slot, Slot::Text(from, to), rank(*place, true));
+                self.set(*slot, Slot::Text(0, line.len()), rank(*place, true));
             }
         }
     }
 
     /// What is in a slot, in words.
     #[cfg(test)]
-    pub(super) fn said(&self, slot: usize) -> String {
-        let text = self.text_of(slot).unwrap_or_default();
+    pub(super) fn said(&self, line: &str, slot: usize) -> String {
+        let text = self.text_of(line, slot).unwrap_or_default();
         match self.slots[slot] {
-            Slot::Text(..) => format!("text {text}"),
+            Slot::Text(..) | Slot::Escaped(..) => format!("text {text}"),
             Slot::Number(..) => format!("number {text}"),
             other => format!("{other:?}"),
         }
     }
 
+    fn begin(&mut self, line: &str) {
+        self.clear();
+        self.origin = line.as_ptr().addr();
+    }
+
     fn clear(&mut self) {
         self.slots.fill(Slot::Missing);
         self.ranks.fill(0);
-        self.text.clear();
     }
 
     /// The text of a slot, for clock and identity: numbers as they are written.
-    pub fn text_of(&self, slot: usize) -> Option<&str> {
+    pub fn text_of<'l>(&self, line: &'l str, slot: usize) -> Option<Cow<'l, str>> {
         match self.slots[slot] {
-            Slot::Text(from, to) | Slot::Number(from, to) => Some(&self.text[from..to]),
+            Slot::Text(from, to) | Slot::Number(from, to) => Some(Cow::Borrowed(&line[from..to])),
+            Slot::Escaped(from, to) => {
+                let mut text = String::new();
+                unescape(&line[from..to], &mut text);
+                Some(Cow::Owned(text))
+            }
             _ => None,
         }
     }
 
     /// The whole number of a slot, written as a number or as text.
-    pub fn int_of(&self, slot: usize) -> Option<i64> {
+    pub fn int_of(&self, line: &str, slot: usize) -> Option<i64> {
+        let text = self.text_of(line, slot)?;
         match self.slots[slot] {
-            Slot::Number(from, to) => whole_number(&self.text[from..to]),
-            Slot::Text(from, to) => crate::functions::parse_int(&self.text[from..to]),
-            _ => None,
+            Slot::Number(..) => whole_number(&text),
+            _ => crate::functions::parse_int(&text),
         }
     }
 
@@ -268,37 +287,24 @@ impl Row {
         }
     }
 
-    fn keep(&mut self, text: &str) -> (usize, usize) {
-        let from = self.text.len();
-        self.text.push_str(text);
-        (from, self.text.len())
+    /// Where a part of the line is in it.
+    fn place(&self, part: &str) -> (usize, usize) {
+        let from = part.as_ptr().addr() - self.origin;
+        (from, from + part.len())
     }
 
-    /// Keeps the content of a JSON string. A lone surrogate, which attackers can write into any field, becomes U+FFFD for
-    /// each of its bytes.
-    fn keep_string(&mut self, raw: &str) -> (usize, usize) {
-        let from = self.text.len();
-        let mut rest = &raw[1..raw.len() - 1];
-        while let Some(at) = memchr::memchr(b'\\', rest.as_bytes()) {
-            let plain = match rest.as_bytes().get(at + 1) {
-                Some(plain @ (b'\\' | b'"' | b'/')) => char::from(*plain),
-                Some(b'n') => '\n',
-                Some(b'r') => '\r',
-                Some(b't') => '\t',
-                Some(b'b') => '\u{8}',
-                Some(b'f') => '\u{c}',
-                // A code unit, which may be one of two.
-                _ => {
-                    self.text.truncate(from);
-                    return self.keep(&string(raw));
-                }
-            };
-            self.text.push_str(&rest[..at]);
-            self.text.push(plain);
-            rest = &rest[at + 2..];
-        }
-        self.text.push_str(rest);
-        (from, self.text.len())
+    /// What a line goes on with, if it is the key that lines before it had at this place: how long it is with quotes and
+    /// colon, and whether it is wanted.
+    pub(super) fn expected(
+        &self,
+        node: usize,
+        place: usize,
+        rest: &str,
+    ) -> Option<(usize, Option<Child>)> {
+        let keys = &self.keys[node];
+        let key = &keys.known[*keys.order.get(place)?];
+        let is_it = !key.written.is_empty() && rest.starts_with(&*key.written);
+        is_it.then_some((key.written.len(), key.child))
     }
 
     /// The wanted key that is spelled so, at a place among the keys of its object.
@@ -310,11 +316,6 @@ impl Row {
         key: &str,
     ) -> Option<Child> {
         let keys = &mut self.keys[node];
-        if let Some(number) = keys.order.get(place)
-            && *keys.known[*number].0 == *key
-        {
-            return keys.known[*number].1;
-        }
         let number = if let Some(number) = keys.by_text.get(key) {
             *number
         } else {
@@ -326,7 +327,16 @@ impl Row {
             if keys.known.len() >= MEMO {
                 return child;
             }
-            keys.known.push((key.into(), child));
+            let is_plain = |byte: u8| byte >= b' ' && byte != b'"' && byte != b'\\';
+            let written = if key.bytes().all(is_plain) {
+                format!("\"{key}\":")
+            } else {
+                String::new()
+            };
+            keys.known.push(Key {
+                written: written.into(),
+                child,
+            });
             keys.by_text.insert(key.into(), keys.known.len() - 1);
             keys.known.len() - 1
         };
@@ -335,7 +345,7 @@ impl Row {
         } else if place == keys.order.len() && place < MEMO {
             keys.order.push(number);
         }
-        keys.known[number].1
+        keys.known[number].child
     }
 }
 
@@ -428,7 +438,7 @@ impl<'de> DeserializeSeed<'de> for ValueSeed<'_> {
     /// read, and no number or text is judged before its column's type is known.
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
         let raw: &RawValue = serde::Deserialize::deserialize(deserializer)?;
-        self.read(raw.get());
+        self.read(raw.get(), raw.get().contains('\\'));
         Ok(())
     }
 }
@@ -444,8 +454,8 @@ impl<'s> ValueSeed<'s> {
     }
 
     /// Takes a value, and what is wanted of an object.
-    pub(super) fn read(mut self, raw: &str) {
-        self.keep(raw);
+    pub(super) fn read(mut self, raw: &str, has_escapes: bool) {
+        self.keep(raw, has_escapes);
         let Self { shape, row, child } = self;
         if raw.starts_with('{') && !shape.nodes[child.node].children.is_empty() {
             let mut deserializer = serde_json::Deserializer::from_str(raw);
@@ -455,34 +465,27 @@ impl<'s> ValueSeed<'s> {
         }
     }
 
-    /// Takes a value as a whole.
-    pub(super) fn keep(&mut self, raw: &str) {
+    /// Takes a value as a whole. Whether it has escapes is asked of texts only.
+    pub(super) fn keep(&mut self, raw: &str, has_escapes: bool) {
         let Self { shape, row, child } = self;
         let node_slots = &shape.nodes[child.node].slots;
         if node_slots.is_empty() {
             return;
         }
+        let (from, to) = row.place(raw);
         let scalar = match raw.as_bytes().first() {
-            Some(b'"') => {
-                let (from, to) = row.keep_string(raw);
-                Slot::Text(from, to)
-            }
+            Some(b'"') if has_escapes => Slot::Escaped(from + 1, to - 1),
+            Some(b'"') => Slot::Text(from + 1, to - 1),
             Some(b'n') | None => Slot::Null,
             Some(b't') => Slot::Bool(true),
             Some(b'f') => Slot::Bool(false),
             Some(b'{' | b'[') => Slot::Conflict,
-            Some(_) => {
-                let (from, to) = row.keep(raw);
-                Slot::Number(from, to)
-            }
+            Some(_) => Slot::Number(from, to),
         };
         for (slot, place) in node_slots {
             let is_json = shape.types[*slot] == ColumnType::Json;
             let value = match scalar {
-                Slot::Bool(_) | Slot::Conflict if is_json => {
-                    let (from, to) = row.keep(raw);
-                    Slot::Text(from, to)
-                }
+                Slot::Bool(_) | Slot::Conflict if is_json => Slot::Text(from, to),
                 other => other,
             };
             row.set(*slot, value, rank(*place, child.exact));
@@ -490,12 +493,40 @@ impl<'s> ValueSeed<'s> {
     }
 }
 
+/// Adds the content of a JSON string, which is given without its quotes. A lone surrogate, which attackers can write into
+/// any field, becomes U+FFFD for each of its bytes.
+pub(super) fn unescape(content: &str, text: &mut String) {
+    let before = text.len();
+    let mut rest = content;
+    while let Some(at) = memchr::memchr(b'\\', rest.as_bytes()) {
+        let plain = match rest.as_bytes().get(at + 1) {
+            Some(plain @ (b'\\' | b'"' | b'/')) => char::from(*plain),
+            Some(b'n') => '\n',
+            Some(b'r') => '\r',
+            Some(b't') => '\t',
+            Some(b'b') => '\u{8}',
+            Some(b'f') => '\u{c}',
+            // A code unit, which may be one of two.
+            _ => {
+                text.truncate(before);
+                text.push_str(&with_code_units(content));
+                return;
+            }
+        };
+        text.push_str(&rest[..at]);
+        text.push(plain);
+        rest = &rest[at + 2..];
+    }
+    text.push_str(rest);
+}
+
 /// The content of a JSON string with any escapes.
-fn string(raw: &str) -> Cow<'_, str> {
-    let mut deserializer = serde_json::Deserializer::from_str(raw);
+fn with_code_units(content: &str) -> Cow<'_, str> {
+    let raw = format!("\"{content}\"");
+    let mut deserializer = serde_json::Deserializer::from_str(&raw);
     deserializer
         .deserialize_bytes(Bytes)
-        .map_or(Cow::Borrowed(&raw[1..raw.len() - 1]), Cow::Owned)
+        .map_or(Cow::Borrowed(content), Cow::Owned)
 }
 
 /// Takes a JSON string as bytes, in which a lone surrogate is three bytes that are no UTF-8.
@@ -552,7 +583,7 @@ mod tests {
         ];
         for (line, said) in lines {
             row.read(&shape, line).unwrap();
-            assert_eq!(row.text_of(0), Some(said), "{line}");
+            assert_eq!(row.text_of(line, 0).as_deref(), Some(said), "{line}");
         }
     }
 
@@ -573,7 +604,7 @@ mod tests {
             r#""text""#,
         ] {
             assert!(row.read(&shape, line).is_err(), "{line}");
-            assert_eq!(row.text_of(0), None, "{line}");
+            assert_eq!(row.text_of(line, 0), None, "{line}");
         }
     }
 }

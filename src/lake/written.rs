@@ -1,0 +1,165 @@
+//! The texts of a column as the lines of a block have them, escapes and all. They become an array when somebody asks, of
+//! all rows or of some: most columns of most rows nobody looks at.
+//!
+//! Knows the content of JSON strings, nothing of lines, keys and types.
+
+use std::borrow::Cow;
+use std::cell::OnceCell;
+use std::sync::Arc;
+
+use datafusion::arrow::array::{ArrayRef, StringViewBuilder, new_null_array};
+use datafusion::arrow::datatypes::DataType;
+
+use super::row::unescape;
+
+/// Texts under construction, or of a whole block.
+#[derive(Debug, Default)]
+pub struct Written {
+    text: String,
+    /// By row, up to the last that has a value.
+    values: Vec<Value>,
+    rows: usize,
+    whole: OnceCell<ArrayRef>,
+}
+
+/// Where a value ends, which begins where the one before it ends.
+#[derive(Debug, Clone, Copy)]
+struct Value {
+    end: usize,
+    kind: Kind,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Kind {
+    Null,
+    Plain,
+    Escaped,
+}
+
+impl Written {
+    /// Adds the text of a row, which is the next or one behind: those between them have none.
+    pub(super) fn push(&mut self, row: usize, content: &str, has_escapes: bool) {
+        let null = Value {
+            end: self.text.len(),
+            kind: Kind::Null,
+        };
+        self.values.resize(row, null);
+        self.text.push_str(content);
+        self.values.push(Value {
+            end: self.text.len(),
+            kind: if has_escapes {
+                Kind::Escaped
+            } else {
+                Kind::Plain
+            },
+        });
+    }
+
+    /// The texts of so many rows; starts anew.
+    pub(super) fn finish(&mut self, rows: usize) -> Self {
+        // The next block will be about as large.
+        let next = Self {
+            text: String::with_capacity(self.text.len()),
+            values: Vec::with_capacity(self.values.len()),
+            ..Self::default()
+        };
+        let mut done = std::mem::replace(self, next);
+        done.rows = rows;
+        done
+    }
+
+    /// How many rows have none.
+    pub(super) fn null_count(&self) -> usize {
+        let values = self.values.iter();
+        self.rows - values.filter(|value| value.kind != Kind::Null).count()
+    }
+
+    /// The text that all rows have, if they are written alike.
+    pub(super) fn same(&self) -> Option<Cow<'_, str>> {
+        let first = self.content(0)?;
+        let mut rows = 1..self.rows;
+        let is_one = rows.all(|row| self.content(row) == Some(first));
+        is_one.then(|| self.text(0)).flatten()
+    }
+
+    /// As it is written.
+    fn content(&self, row: usize) -> Option<(&str, bool)> {
+        let Value { end, kind } = self.values.get(row)?;
+        let start = row.checked_sub(1).map_or(0, |last| self.values[last].end);
+        let content = &self.text[start..*end];
+        (*kind != Kind::Null).then_some((content, *kind == Kind::Escaped))
+    }
+
+    /// The text of a row.
+    pub(super) fn text(&self, row: usize) -> Option<Cow<'_, str>> {
+        let (content, has_escapes) = self.content(row)?;
+        if !has_escapes {
+            return Some(Cow::Borrowed(content));
+        }
+        let mut text = String::with_capacity(content.len());
+        unescape(content, &mut text);
+        Some(Cow::Owned(text))
+    }
+
+    /// All of them, `Utf8View`.
+    pub(super) fn whole(&self) -> &ArrayRef {
+        self.whole.get_or_init(|| self.array(0..self.rows))
+    }
+
+    /// Those of some rows, `Utf8View`, which do not keep the others alive.
+    pub(super) fn array(&self, rows: impl ExactSizeIterator<Item = usize>) -> ArrayRef {
+        if self.values.is_empty() {
+            return new_null_array(&DataType::Utf8View, rows.len());
+        }
+        let mut texts = StringViewBuilder::with_capacity(rows.len());
+        let mut unescaped = String::new();
+        for row in rows {
+            match self.content(row) {
+                None => texts.append_null(),
+                Some((content, false)) => texts.append_value(content),
+                Some((content, true)) => {
+                    unescaped.clear();
+                    unescape(content, &mut unescaped);
+                    texts.append_value(&unescaped);
+                }
+            }
+        }
+        Arc::new(texts.finish())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use datafusion::arrow::array::AsArray;
+
+    use super::*;
+
+    #[test]
+    fn texts_are_what_was_written_of_all_rows_and_of_some() {
+        let mut column = Written::default();
+        column.push(1, r"C:\\Windows", true);
+        column.push(2, "", false);
+        column.push(4, "ü", false);
+        let texts = column.finish(6);
+        let all = [None, Some(r"C:\Windows"), Some(""), None, Some("ü"), None];
+        let whole = texts.whole().as_string_view();
+        assert_eq!(whole.iter().collect::<Vec<_>>(), all);
+        let some = texts.array([5, 1].into_iter());
+        let some = some.as_string_view();
+        assert_eq!(some.iter().collect::<Vec<_>>(), [all[5], all[1]]);
+        let single: Vec<_> = (0..6).map(|row| texts.text(row)).collect();
+        assert_eq!(single, all.map(|text| text.map(Cow::Borrowed)));
+        assert_eq!((texts.null_count(), texts.same()), (3, None));
+        // What comes next knows nothing of it.
+        column.push(0, r"\u0041", true);
+        column.push(1, r"\u0041", true);
+        let texts = column.finish(2);
+        assert_eq!(
+            (texts.null_count(), texts.same().as_deref()),
+            (0, Some("A"))
+        );
+        let none = column.finish(3);
+        assert_eq!((none.null_count(), none.same()), (3, None));
+        assert_eq!(none.whole().null_count(), 3);
+    }
+}
