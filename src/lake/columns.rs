@@ -80,13 +80,22 @@ impl Columns {
         self.pending += 1;
     }
 
+    /// Takes the room of columns that nobody needs any more: memory that is new has to be cleared first.
+    pub fn reuse(&mut self, columns: Vec<BlockColumn>) {
+        for (builder, column) in self.builders.iter_mut().zip(columns) {
+            if let (Builder::Text(texts), BlockColumn::Written(done)) = (builder, column) {
+                *texts = done.cleared();
+            }
+        }
+    }
+
     /// Takes the columns and starts anew.
     pub fn finish(&mut self) -> Vec<BlockColumn> {
         let rows = std::mem::take(&mut self.pending);
         self.bytes = 0;
         let builders = self.builders.iter_mut();
         let columns = builders.map(|builder| match builder {
-            Builder::Text(texts) => BlockColumn::Written(texts.finish(rows)),
+            Builder::Text(texts) => BlockColumn::Written(std::mem::take(texts).finish(rows)),
             Builder::Int(builder) => BlockColumn::Array(Arc::new(builder.finish())),
             Builder::Float(builder) => BlockColumn::Array(Arc::new(builder.finish())),
             Builder::Bool(builder) => BlockColumn::Array(Arc::new(builder.finish())),

@@ -21,6 +21,9 @@ use super::parquet::{Handles, Readers, block, caught, column, lose_group};
 use super::row_groups::{Arrived, Footer, Group};
 use super::table::DataFile;
 
+/// Rows of a batch at least, however few of a row group are wanted: each costs something of its own.
+const FEWEST_ROWS: usize = 64;
+
 /// A file whose row groups are decoded one after the other.
 pub(super) struct Decoder<'a> {
     pub(super) plan: &'a DecodePlan,
@@ -107,12 +110,17 @@ impl Decoder<'_> {
         let metadata = self.footer.metadata.clone();
         let mask = ProjectionMask::leaves(metadata.parquet_schema(), leaves.iter().copied());
         let index = group.index;
+        // As many pages are open at a time as where all rows are read: one after the other is decoded into the same memory.
+        let batch_rows = rows.as_ref().map_or(BLOCK_ROWS, |rows| {
+            let all = usize::try_from(group.rows.end - group.rows.start).unwrap_or(usize::MAX);
+            (BLOCK_ROWS.saturating_mul(rows.row_count()) / all.max(1)).max(FEWEST_ROWS)
+        });
         let build = move |reader: ObjectReader, given: usize| {
             let mut builder =
                 ParquetRecordBatchStreamBuilder::new_with_metadata(reader, metadata.clone())
                     .with_projection(mask.clone())
                     .with_row_groups(vec![index])
-                    .with_batch_size(BLOCK_ROWS);
+                    .with_batch_size(batch_rows);
             if let Some(rows) = &rows {
                 builder = builder.with_row_selection(rows.clone());
             }
@@ -196,7 +204,7 @@ impl Decoder<'_> {
             match block {
                 Ok(None) => return true,
                 Ok(Some(block)) => {
-                    let is_wanted = block.times.is_empty() || (readers.sink)(block, report);
+                    let is_wanted = block.times.is_empty() || (readers.sink)(&block, report);
                     if !is_wanted || self.handles.stop.is_stopped() {
                         return false;
                     }

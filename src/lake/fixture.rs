@@ -257,7 +257,7 @@ fn decode(plan: &DecodePlan, file: &DataFile, text: &str) -> (FileReport, Vec<(u
         &mut report,
         &mut |block, _| {
             let lines = block.rows.iter().map(|line| line.cast_unsigned());
-            ids.extend(lines.zip(plan.identities(file, &block, None)));
+            ids.extend(lines.zip(plan.identities(file, block, None)));
             true
         },
     );

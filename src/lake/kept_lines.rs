@@ -88,6 +88,12 @@ impl BlockLines {
         self.ends.push(self.text.len());
     }
 
+    /// Forgets all of them, and keeps their room.
+    pub(super) fn clear(&mut self) {
+        self.text.clear();
+        self.ends.clear();
+    }
+
     /// The line of a row.
     pub(super) fn line(&self, row: usize) -> &str {
         let from = row.checked_sub(1).map_or(0, |before| self.ends[before]);

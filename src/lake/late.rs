@@ -204,7 +204,7 @@ impl Late {
             kept = next;
         }
         let went = kept.read(file, group, &self.rest, report, &mut |block, report| {
-            Ok((readers.sink)(block, report))
+            Ok((readers.sink)(&block, report))
         });
         match (went, lost) {
             (Ok(false), _) => return Went::Enough,

@@ -53,7 +53,7 @@ pub fn read(
     reader: Box<dyn Read + Send>,
     progress: &Arc<Progress>,
     report: &mut FileReport,
-    sink: &mut dyn FnMut(Block, &mut FileReport) -> bool,
+    sink: &mut dyn FnMut(&Block, &mut FileReport) -> bool,
 ) {
     if file.object.size == 0 {
         // Nothing is no broken gzip.
@@ -113,7 +113,7 @@ pub fn read(
         };
     }
     if wanted && !records.pending.times.is_empty() {
-        sink(records.block(), report);
+        records.hand_on(report, sink);
     }
     if lines.is_cut_off() {
         report.lose("its JSON array is not closed: the end of the file is missing".to_owned());
@@ -200,17 +200,26 @@ impl<'a> Records<'a> {
         }
     }
 
-    fn block(&mut self) -> Block {
+    /// Gives the pending rows to `sink`; false when it wants no more.
+    fn hand_on(
+        &mut self,
+        report: &mut FileReport,
+        sink: &mut dyn FnMut(&Block, &mut FileReport) -> bool,
+    ) -> bool {
         let pending = std::mem::take(&mut self.pending);
-        let lines = self.keeps.then_some(pending.lines);
-        self.keeps = keeps(self.plan);
-        Block {
+        let block = Block {
             columns: self.columns.finish(),
             times: pending.times,
             rows: pending.rows,
             ids: Some(pending.ids),
-            lines,
-        }
+            lines: self.keeps.then_some(pending.lines),
+        };
+        let goes_on = sink(&block, report);
+        self.keeps = keeps(self.plan);
+        self.columns.reuse(block.columns);
+        self.pending.lines = block.lines.unwrap_or_default();
+        self.pending.lines.clear();
+        goes_on
     }
 
     fn bad(&self, line: &Line<'_>, why: (&'static str, String), bytes: &[u8]) -> BadRecord {
@@ -225,7 +234,7 @@ impl<'a> Records<'a> {
         encoding: Encoding,
         depth: usize,
         report: &mut FileReport,
-        sink: &mut dyn FnMut(Block, &mut FileReport) -> bool,
+        sink: &mut dyn FnMut(&Block, &mut FileReport) -> bool,
     ) -> bool {
         let why = match self.event(line, depth, report) {
             Ok(()) => {
@@ -237,7 +246,7 @@ impl<'a> Records<'a> {
                 }
                 let is_full =
                     self.pending.times.len() >= BLOCK_ROWS || self.columns.bytes >= BLOCK_BYTES;
-                return !is_full || sink(self.block(), report);
+                return !is_full || self.hand_on(report, sink);
             }
             Err(why) => why,
         };

@@ -107,7 +107,7 @@ pub struct Readers<'a> {
     /// that there are.
     pub wanted: &'a mut dyn FnMut(&Block, Look<'_>) -> Option<RowSet>,
     /// Takes rows block by block, and answers whether it wants more.
-    pub sink: &'a mut dyn FnMut(Block, &mut FileReport) -> bool,
+    pub sink: &'a mut dyn FnMut(&Block, &mut FileReport) -> bool,
 }
 
 /// What decoding needs besides the file.

@@ -292,7 +292,7 @@ impl Decoding {
             file,
             outlet: RefCell::new(outlet),
         };
-        let mut sink = |block: Block, report: &mut FileReport| taker.take(&block, report);
+        let mut sink = |block: &Block, report: &mut FileReport| taker.take(block, report);
         let mut wanted = |block: &Block, look: Look<'_>| taker.wanted(block, look);
         let (plan, progress) = (&pass.plan, &pass.progress);
         let broke_off = Arc::new(AtomicBool::new(false));

@@ -55,17 +55,21 @@ impl Written {
         });
     }
 
-    /// The texts of so many rows; starts anew.
-    pub(super) fn finish(&mut self, rows: usize) -> Self {
-        // The next block will be about as large.
-        let next = Self {
-            text: String::with_capacity(self.text.len()),
-            values: Vec::with_capacity(self.values.len()),
+    /// The texts of so many rows.
+    pub(super) fn finish(mut self, rows: usize) -> Self {
+        self.rows = rows;
+        self
+    }
+
+    /// None at all, with the room of these.
+    pub(super) fn cleared(mut self) -> Self {
+        self.text.clear();
+        self.values.clear();
+        Self {
+            text: self.text,
+            values: self.values,
             ..Self::default()
-        };
-        let mut done = std::mem::replace(self, next);
-        done.rows = rows;
-        done
+        }
     }
 
     /// How many rows have none.
@@ -150,7 +154,7 @@ mod tests {
         let single: Vec<_> = (0..6).map(|row| texts.text(row)).collect();
         assert_eq!(single, all.map(|text| text.map(Cow::Borrowed)));
         assert_eq!((texts.null_count(), texts.same()), (3, None));
-        // What comes next knows nothing of it.
+        let mut column = texts.cleared();
         column.push(0, r"\u0041", true);
         column.push(1, r"\u0041", true);
         let texts = column.finish(2);
@@ -158,7 +162,7 @@ mod tests {
             (texts.null_count(), texts.same().as_deref()),
             (0, Some("A"))
         );
-        let none = column.finish(3);
+        let none = texts.cleared().finish(3);
         assert_eq!((none.null_count(), none.same()), (3, None));
         assert_eq!(none.whole().null_count(), 3);
     }

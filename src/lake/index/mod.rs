@@ -8,9 +8,11 @@
 
 mod atoms;
 mod logic;
+mod prefilter;
 mod rows;
 mod safe;
 mod source;
+mod subject;
 mod texts;
 
 pub use rows::RowSet;

@@ -3,8 +3,9 @@
 
 use std::sync::Arc;
 
-use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
-use datafusion::arrow::array::{Array, ArrayRef, AsArray, RecordBatch, StringViewArray};
+use datafusion::arrow::array::{
+    Array, ArrayRef, AsArray, BooleanArray, RecordBatch, StringViewArray,
+};
 use datafusion::arrow::compute::cast;
 use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::common::{DFSchema, DataFusionError, HashMap, Result};
@@ -13,13 +14,11 @@ use datafusion::physical_expr::PhysicalExpr;
 
 use super::atoms::{TextAtom, VALUE};
 use super::rows::RowSet;
+use super::subject::{Found, Subject};
 use super::{AtomRows, physical};
-use crate::functions::TextTest;
 
 /// Bytes of texts that are remembered for one source and thread.
 const REMEMBERED: usize = 8 << 20;
-/// Literals of all patterns above which the automaton takes its small form.
-const LARGE: usize = 60_000;
 /// Fewer literals are found faster in a text than the text in a table.
 const FEW: usize = 8;
 /// Texts after which it is judged whether remembering them pays.
@@ -34,48 +33,12 @@ pub(super) struct Texts {
     others: Vec<(usize, Arc<dyn PhysicalExpr>)>,
     /// Whether remembering a text costs less than looking at it anew.
     is_costly: bool,
+    /// Whether prefilters leave nothing to be done for most texts.
+    is_prefiltered: bool,
     /// What is true where there is no text.
     of_null: Outcome,
     /// What is NULL there: most tests.
     strict: Vec<usize>,
-}
-
-/// The text as the tests want it: itself, in lower case, its base name.
-#[derive(Debug)]
-struct Subject {
-    dress: Option<Arc<dyn PhysicalExpr>>,
-    atoms: Vec<usize>,
-    exact: HashMap<String, Vec<usize>>,
-    automaton: Option<AhoCorasick>,
-    /// Which tests a literal speaks for, the first literals of a test only.
-    triggers: Vec<Vec<usize>>,
-    gated: Vec<Gated>,
-    /// Those among the gated that case folds beyond ASCII for.
-    folding: Vec<usize>,
-    always: Vec<(usize, Pattern)>,
-}
-
-#[derive(Debug)]
-struct Gated {
-    atom: usize,
-    pattern: Pattern,
-    /// Of each further group one literal must have been seen.
-    groups: Vec<Vec<usize>>,
-}
-
-#[derive(Debug, Clone)]
-enum Pattern {
-    Test(TextTest),
-    Prefix(String),
-}
-
-impl Pattern {
-    fn is_match(&self, text: &str) -> bool {
-        match self {
-            Self::Test(test) => test.is_match(text),
-            Self::Prefix(prefix) => text.starts_with(prefix),
-        }
-    }
 }
 
 /// The atoms that are true of a text, and those that are NULL though it is none.
@@ -92,6 +55,8 @@ pub(super) struct Memory {
     bytes: usize,
     outcomes: Vec<Outcome>,
     numbers: HashMap<Outcome, u32>,
+    /// Whether prefilters spare little: most texts hold a literal.
+    is_dense: bool,
     looked: usize,
     missed: usize,
     /// Blocks for which nothing is remembered, because hardly a text came twice.
@@ -140,15 +105,21 @@ impl Texts {
             subjects,
             others,
             is_costly: false,
+            is_prefiltered: false,
             of_null: Outcome::default(),
             strict: Vec::new(),
         };
-        let needs_work = |subject: &Subject| subject.dress.is_some() || !subject.always.is_empty();
+        let needs_work =
+            |subject: &Subject| subject.is_dressed() || subject.unindexed().next().is_some();
         texts.is_costly = !texts.others.is_empty()
             || texts.subjects.iter().any(needs_work)
             || texts.literals() >= FEW;
-        let null = StringViewArray::from(vec![None::<&str>]);
-        let mut of_null = texts.judge(&null)?.swap_remove(0);
+        texts.is_prefiltered = texts.others.is_empty()
+            && !texts.subjects.iter().any(needs_work)
+            && texts.subjects.iter().all(Subject::is_prefiltered);
+        let mut memory = Memory::default();
+        let number = texts.judge(&[None], &mut memory)?[0];
+        let mut of_null = memory.outcomes.swap_remove(number as usize);
         texts.strict = std::mem::take(&mut of_null.nulls).into_vec();
         texts.of_null = of_null;
         Ok(texts)
@@ -161,21 +132,19 @@ impl Texts {
 
     /// Whether it takes more than looking texts up.
     pub(super) fn has_patterns(&self) -> bool {
-        let searched = |subject: &Subject| !subject.gated.is_empty() || !subject.always.is_empty();
-        !self.others.is_empty() || self.subjects.iter().any(searched)
+        !self.others.is_empty() || self.subjects.iter().any(Subject::is_searched)
     }
 
     /// Patterns that no literal speaks for.
     pub(super) fn unindexed(&self) -> impl Iterator<Item = usize> + '_ {
-        let always = self.subjects.iter().flat_map(|subject| &subject.always);
-        let always = always.map(|(atom, _)| *atom);
+        let always = self.subjects.iter().flat_map(Subject::unindexed);
         always.chain(self.others.iter().map(|(atom, _)| *atom))
     }
 
     /// How many literals are searched for.
     pub(super) fn literals(&self) -> usize {
         let subjects = self.subjects.iter();
-        subjects.map(|subject| subject.triggers.len()).sum()
+        subjects.map(Subject::literals).sum()
     }
 
     /// Judges the texts of some rows, and adds what it found to the atoms' rows.
@@ -192,9 +161,10 @@ impl Texts {
         if memory.bytes > REMEMBERED {
             memory.forget();
         }
-        let remembers = memory.remembers() && self.is_costly;
+        let is_quick = self.is_prefiltered && !memory.is_dense;
+        let remembers = memory.remembers() && self.is_costly && !is_quick;
         let mut numbers = Vec::with_capacity(rows);
-        let mut pending: Vec<&str> = Vec::new();
+        let mut pending: Vec<Option<&str>> = Vec::new();
         // Texts of a dictionary come as the same view again and again.
         let mut recent: Vec<Option<(u128, u32)>> = vec![None; RECENT];
         for row in needed.iter() {
@@ -214,21 +184,17 @@ impl Texts {
             let number = if remembers {
                 memory.number(text, &mut pending)
             } else {
-                pending.push(text);
+                pending.push(Some(text));
                 PENDING | number(pending.len() - 1)
             };
             *recent = Some((view, number));
             numbers.push((row, number));
         }
-        let judged = self.judge(&StringViewArray::from_iter_values(&pending));
+        let judged = self.judge(&pending, memory);
         // What is left pending in it must not be taken for a number.
-        let outcomes = judged.inspect_err(|_| memory.forget())?;
-        let judged: Vec<u32> = outcomes
-            .into_iter()
-            .map(|outcome| memory.number_of(outcome))
-            .collect();
+        let judged = judged.inspect_err(|_| memory.forget())?;
         if remembers {
-            for (text, number) in pending.iter().zip(&judged) {
+            for (text, number) in pending.iter().flatten().zip(&judged) {
                 if let Some(known) = memory.known.get_mut(*text) {
                     *known = *number;
                 }
@@ -246,39 +212,48 @@ impl Texts {
         Ok(())
     }
 
-    /// What holds of each text.
-    fn judge(&self, texts: &StringViewArray) -> Result<Vec<Outcome>> {
-        let count = texts.len();
-        let mut truths: Vec<Vec<usize>> = vec![Vec::new(); count];
-        let mut nulls: Vec<Vec<usize>> = vec![Vec::new(); count];
-        if count == 0 {
-            return Ok(Vec::new());
-        }
-        let array: ArrayRef = Arc::new(texts.clone());
-        let array = cast(&array, self.schema.field(0).data_type())?;
-        let batch = RecordBatch::try_new(Arc::clone(&self.schema), vec![array])?;
-        for subject in &self.subjects {
-            subject.judge(texts, &batch, &mut truths, &mut nulls)?;
-        }
-        for (atom, expr) in &self.others {
-            let held = expr.evaluate(&batch)?.into_array(count)?;
-            let held = held.as_boolean_opt().ok_or_else(|| no_boolean(expr))?;
-            for index in 0..count {
+    /// What holds of each text, by the numbers of the memory.
+    fn judge(&self, texts: &[Option<&str>], memory: &mut Memory) -> Result<Vec<u32>> {
+        memory.begin();
+        let batch = if self.others.is_empty() && !self.subjects.iter().any(Subject::is_dressed) {
+            None
+        } else {
+            let array: ArrayRef = Arc::new(StringViewArray::from_iter(texts));
+            let array = cast(&array, self.schema.field(0).data_type())?;
+            Some(RecordBatch::try_new(Arc::clone(&self.schema), vec![array])?)
+        };
+        let looks = self.subjects.iter();
+        let looks = looks.map(|subject| subject.look(texts, batch.as_ref(), &mut memory.is_dense));
+        let mut looks = looks.collect::<Result<Vec<_>>>()?;
+        let others = self.others.iter().filter_map(|(atom, expr)| {
+            let batch = batch.as_ref()?;
+            Some(held(expr, batch).map(|held| (*atom, held)))
+        });
+        let others = others.collect::<Result<Vec<_>>>()?;
+        let mut outcome = Found::default();
+        let numbers = texts.iter().enumerate().map(|(index, text)| {
+            for look in &mut looks {
+                look.judge(index, *text, &mut outcome);
+            }
+            for (atom, held) in &others {
                 if held.is_null(index) {
-                    nulls[index].push(*atom);
+                    outcome.nulls.push(*atom);
                 } else if held.value(index) {
-                    truths[index].push(*atom);
+                    outcome.truths.push(*atom);
                 }
             }
-        }
-        let outcomes = truths.into_iter().zip(nulls);
-        Ok(outcomes
-            .map(|(truths, nulls)| Outcome {
-                truths: truths.into(),
-                nulls: nulls.into(),
-            })
-            .collect())
+            memory.number_of(&mut outcome)
+        });
+        Ok(numbers.collect())
     }
+}
+
+/// What an expression says of each text.
+fn held(expr: &Arc<dyn PhysicalExpr>, batch: &RecordBatch) -> Result<BooleanArray> {
+    let held = expr.evaluate(batch)?.into_array(batch.num_rows())?;
+    let held = held.as_boolean_opt();
+    held.cloned()
+        .ok_or_else(|| DataFusionError::Internal(format!("filter {expr} gave no boolean")))
 }
 
 /// A place in a block, or among outcomes, of which there are at most a few for each: far below 2^31.
@@ -296,10 +271,6 @@ fn place_of(view: u128) -> usize {
     (halves.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 56) as usize % RECENT
 }
 
-fn no_boolean(expr: &Arc<dyn PhysicalExpr>) -> DataFusionError {
-    DataFusionError::Internal(format!("filter {expr} gave no boolean"))
-}
-
 fn mark(found: &mut [Option<AtomRows>], outcome: &Outcome, row: usize, rows: usize) {
     for atom in &outcome.truths {
         let found = found[*atom].get_or_insert_with(|| AtomRows::none(rows));
@@ -314,178 +285,6 @@ fn mark(found: &mut [Option<AtomRows>], outcome: &Outcome, row: usize, rows: usi
     }
 }
 
-impl Subject {
-    fn new(dress: Option<Arc<dyn PhysicalExpr>>, tests: Vec<(usize, TextAtom)>) -> Result<Self> {
-        let mut subject = Self {
-            dress,
-            atoms: tests.iter().map(|(atom, _)| *atom).collect(),
-            exact: HashMap::new(),
-            automaton: None,
-            triggers: Vec::new(),
-            gated: Vec::new(),
-            folding: Vec::new(),
-            always: Vec::new(),
-        };
-        let mut literals: HashMap<String, usize> = HashMap::new();
-        let mut searched: Vec<String> = Vec::new();
-        for (atom, test) in tests {
-            let required = test.required();
-            let pattern = match test {
-                TextAtom::OneOf(texts) => {
-                    for text in texts {
-                        let atoms = subject.exact.entry(text).or_default();
-                        if !atoms.contains(&atom) {
-                            atoms.push(atom);
-                        }
-                    }
-                    continue;
-                }
-                TextAtom::Pattern(test) => Pattern::Test(test),
-                TextAtom::Prefix(prefix) => Pattern::Prefix(prefix),
-                TextAtom::Other(_) => continue,
-            };
-            let mut groups: Vec<Vec<usize>> = Vec::new();
-            for group in required.groups {
-                let numbers = group.into_iter().map(|literal| {
-                    *literals.entry(literal).or_insert_with_key(|literal| {
-                        searched.push(literal.clone());
-                        searched.len() - 1
-                    })
-                });
-                groups.push(numbers.collect());
-            }
-            let Some(first) = groups.first().cloned() else {
-                subject.always.push((atom, pattern));
-                continue;
-            };
-            let gated = subject.gated.len();
-            subject.triggers.resize_with(searched.len(), Vec::new);
-            for literal in first {
-                subject.triggers[literal].push(gated);
-            }
-            if required.folds {
-                subject.folding.push(gated);
-            }
-            subject.gated.push(Gated {
-                atom,
-                pattern,
-                groups: groups.split_off(1),
-            });
-        }
-        subject.triggers.resize_with(searched.len(), Vec::new);
-        if !searched.is_empty() {
-            subject.automaton = Some(automaton(&searched)?);
-        }
-        Ok(subject)
-    }
-
-    fn judge(
-        &self,
-        texts: &StringViewArray,
-        batch: &RecordBatch,
-        truths: &mut [Vec<usize>],
-        nulls: &mut [Vec<usize>],
-    ) -> Result<()> {
-        let dressed = match &self.dress {
-            None => None,
-            Some(dress) => {
-                let dressed = dress.evaluate(batch)?.into_array(batch.num_rows())?;
-                Some(cast(&dressed, &DataType::Utf8View)?)
-            }
-        };
-        let texts = dressed
-            .as_ref()
-            .map_or(texts, |array| array.as_string_view());
-        let mut scratch = Scratch {
-            literals: vec![0; self.triggers.len()],
-            gated: vec![0; self.gated.len()],
-            candidates: Vec::new(),
-        };
-        for index in 0..texts.len() {
-            if texts.is_null(index) {
-                nulls[index].extend(&self.atoms);
-            } else {
-                self.judge_one(
-                    texts.value(index),
-                    number(index) + 1,
-                    &mut scratch,
-                    &mut truths[index],
-                );
-            }
-        }
-        Ok(())
-    }
-
-    fn judge_one(&self, text: &str, turn: u32, scratch: &mut Scratch, truths: &mut Vec<usize>) {
-        if let Some(atoms) = self.exact.get(text) {
-            truths.extend(atoms);
-        }
-        scratch.candidates.clear();
-        if let Some(automaton) = &self.automaton {
-            for hit in automaton.find_overlapping_iter(text) {
-                let literal = hit.pattern().as_usize();
-                if scratch.literals[literal] == turn {
-                    continue;
-                }
-                scratch.literals[literal] = turn;
-                for gated in &self.triggers[literal] {
-                    if scratch.gated[*gated] != turn {
-                        scratch.gated[*gated] = turn;
-                        scratch.candidates.push(*gated);
-                    }
-                }
-            }
-        }
-        let folds =
-            !self.folding.is_empty() && !text.is_ascii() && text.contains(['\u{17f}', '\u{212a}']);
-        if folds {
-            for gated in &self.folding {
-                if scratch.gated[*gated] != turn {
-                    scratch.gated[*gated] = turn;
-                    scratch.candidates.push(*gated);
-                }
-            }
-        }
-        for gated in &scratch.candidates {
-            let gated = &self.gated[*gated];
-            let seen = |group: &Vec<usize>| {
-                let mut literals = group.iter();
-                literals.any(|literal| scratch.literals[*literal] == turn)
-            };
-            if (folds || gated.groups.iter().all(seen)) && gated.pattern.is_match(text) {
-                truths.push(gated.atom);
-            }
-        }
-        for (atom, pattern) in &self.always {
-            if pattern.is_match(text) {
-                truths.push(*atom);
-            }
-        }
-    }
-}
-
-/// What has been seen of the text at hand: marked with its turn, so that nothing need be cleared.
-struct Scratch {
-    literals: Vec<u32>,
-    gated: Vec<u32>,
-    candidates: Vec<usize>,
-}
-
-fn automaton(literals: &[String]) -> Result<AhoCorasick> {
-    let bytes: usize = literals.iter().map(String::len).sum();
-    let kind = if bytes > LARGE {
-        AhoCorasickKind::ContiguousNFA
-    } else {
-        AhoCorasickKind::DFA
-    };
-    AhoCorasick::builder()
-        .ascii_case_insensitive(true)
-        .match_kind(MatchKind::Standard)
-        .kind(Some(kind))
-        .build(literals)
-        .map_err(|error| DataFusionError::External(Box::new(error)))
-}
-
 impl Memory {
     fn forget(&mut self) {
         self.known.clear();
@@ -494,17 +293,21 @@ impl Memory {
         self.bytes = 0;
     }
 
+    /// Makes 0 nothing, which is looked at no further.
+    fn begin(&mut self) {
+        if self.outcomes.is_empty() {
+            self.outcomes.push(Outcome::default());
+        }
+    }
+
     /// Whether this block's texts are looked up and remembered.
     fn remembers(&mut self) -> bool {
-        if self.outcomes.is_empty() {
-            // 0 is nothing, and looked at no further.
-            self.number_of(Outcome::default());
-        }
+        self.begin();
         if self.looked >= TRIAL {
             if self.missed * 10 > self.looked * 8 {
                 self.resting = 64;
                 self.forget();
-                self.number_of(Outcome::default());
+                self.begin();
             }
             (self.looked, self.missed) = (0, 0);
         }
@@ -515,25 +318,31 @@ impl Memory {
         true
     }
 
-    fn number<'t>(&mut self, text: &'t str, pending: &mut Vec<&'t str>) -> u32 {
+    fn number<'t>(&mut self, text: &'t str, pending: &mut Vec<Option<&'t str>>) -> u32 {
         self.looked += 1;
         if let Some(number) = self.known.get(text) {
             return *number;
         }
         self.missed += 1;
         let number = PENDING | number(pending.len());
-        pending.push(text);
+        pending.push(Some(text));
         self.known.insert(text.into(), number);
         self.bytes += text.len() + 40;
         number
     }
 
-    fn number_of(&mut self, outcome: Outcome) -> u32 {
+    /// The number of an outcome, which is left empty.
+    fn number_of(&mut self, found: &mut Found) -> u32 {
         // Most texts by far: the number is known without a look.
-        let is_nothing = outcome.truths.is_empty() && outcome.nulls.is_empty();
-        if is_nothing && !self.outcomes.is_empty() {
+        if found.truths.is_empty() && found.nulls.is_empty() {
             return 0;
         }
+        let outcome = Outcome {
+            truths: found.truths.as_slice().into(),
+            nulls: found.nulls.as_slice().into(),
+        };
+        found.truths.clear();
+        found.nulls.clear();
         if let Some(number) = self.numbers.get(&outcome) {
             return *number;
         }
