@@ -45,6 +45,13 @@ pub(super) enum Matcher {
         literal: String,
         regex: Regex,
     },
+    /// ASCII literals one behind the other, whatever is between them, without regard to case; on ASCII text, as above.
+    CaselessInOrder {
+        literals: Vec<String>,
+        /// Whether the first is to be at the start, and the last at the end.
+        edges: [bool; 2],
+        regex: Regex,
+    },
     Regex(Regex),
 }
 
@@ -112,9 +119,50 @@ impl Matcher {
                 };
                 part.eq_ignore_ascii_case(literal)
             }
+            Matcher::CaselessInOrder {
+                literals,
+                edges,
+                regex,
+            } => {
+                if !text.is_ascii() {
+                    return regex.is_match(text);
+                }
+                are_in_order(text.as_bytes(), literals, *edges)
+            }
             Matcher::Regex(regex) => regex.is_match(text),
         }
     }
+}
+
+/// Whether literals are in a text one behind the other. Each is taken where it is first, which leaves the most behind it.
+fn are_in_order(text: &[u8], literals: &[String], edges: [bool; 2]) -> bool {
+    let mut rest = text;
+    for (place, literal) in literals.iter().enumerate() {
+        let literal = literal.as_bytes();
+        if edges[1] && place + 1 == literals.len() {
+            let before = rest.len().checked_sub(literal.len());
+            return before.is_some_and(|before| rest[before..].eq_ignore_ascii_case(literal));
+        }
+        let found = if edges[0] && place == 0 {
+            let start = rest.get(..literal.len());
+            start.and_then(|start| start.eq_ignore_ascii_case(literal).then_some(0))
+        } else {
+            find_caseless(rest, literal)
+        };
+        match found {
+            Some(at) => rest = &rest[at + literal.len()..],
+            None => return false,
+        }
+    }
+    true
+}
+
+fn find_caseless(text: &[u8], literal: &[u8]) -> Option<usize> {
+    let first = literal.first()?;
+    let starts = text.get(..(text.len() + 1).checked_sub(literal.len())?)?;
+    let (lower, upper) = (first.to_ascii_lowercase(), first.to_ascii_uppercase());
+    memchr::memchr2_iter(lower, upper, starts)
+        .find(|at| text[*at..*at + literal.len()].eq_ignore_ascii_case(literal))
 }
 
 /// Compiles a regular expression with flags; also what the capturing functions use.
@@ -205,6 +253,7 @@ pub(super) fn wildcard_pieces(pattern: &str) -> Vec<Piece> {
 
 fn from_pieces(pieces: &[Piece], case_insensitive: bool) -> Result<Matcher, String> {
     use Piece::{Literal, Many};
+    let case_insensitive = case_insensitive && pieces.iter().any(has_case);
     let edge = |edge: Edge, literal: &str| -> Result<Matcher, String> {
         if case_insensitive {
             let regex = pieces_regex(pieces, true)?;
@@ -232,8 +281,29 @@ fn from_pieces(pieces: &[Piece], case_insensitive: bool) -> Result<Matcher, Stri
         [Literal(literal), Many] => edge(Edge::Start, literal),
         [Many, Literal(literal)] => edge(Edge::End, literal),
         [Many, Literal(literal), Many] if !case_insensitive => Ok(contains(literal)),
-        _ => pieces_regex(pieces, case_insensitive).map(Matcher::Regex),
+        _ => {
+            let regex = pieces_regex(pieces, case_insensitive)?;
+            let literals = pieces.iter().filter(|piece| **piece != Many);
+            let literals = literals.map(|piece| match piece {
+                Literal(literal) if literal.is_ascii() => Some(literal.clone()),
+                _ => None,
+            });
+            Ok(match literals.collect() {
+                Some(literals) if case_insensitive => Matcher::CaselessInOrder {
+                    literals,
+                    edges: [pieces.first() != Some(&Many), pieces.last() != Some(&Many)],
+                    regex,
+                },
+                _ => Matcher::Regex(regex),
+            })
+        }
     }
+}
+
+/// Whether a part may be written in several cases.
+fn has_case(piece: &Piece) -> bool {
+    let may_fold = |character: char| !character.is_ascii() || character.is_ascii_alphabetic();
+    matches!(piece, Piece::Literal(literal) if literal.contains(may_fold))
 }
 
 fn pieces_regex(pieces: &[Piece], case_insensitive: bool) -> Result<Regex, String> {

@@ -22,7 +22,7 @@ use super::row_groups::{Arrived, Footer, Group};
 use super::table::DataFile;
 
 /// Rows of a batch at least, however few of a row group are wanted: each costs something of its own.
-const FEWEST_ROWS: usize = 64;
+const FEWEST_ROWS: usize = 1024;
 
 /// A file whose row groups are decoded one after the other.
 pub(super) struct Decoder<'a> {
