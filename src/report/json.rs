@@ -17,17 +17,25 @@ pub fn render(report: &Report) -> Result<String, serde_json::Error> {
 /// JSON whose characters that would act on a terminal are written as `\uXXXX`, which reads as the same.
 pub fn harmless(plain: &str) -> String {
     let mut text = String::with_capacity(plain.len() + 1);
-    for character in plain.chars() {
-        // A line feed here is layout: inside a string it is already written `\n`.
-        if character != '\n' && is_active(character) {
-            for unit in character.encode_utf16(&mut [0; 2]) {
-                // Writing to a String cannot fail.
-                let _ = write!(text, "\\u{unit:04x}");
+    // A line feed here is layout: inside a string it is already written `\n`.
+    let may_act = |byte: &u8| byte.is_ascii_control() && *byte != b'\n' || !byte.is_ascii();
+    let mut rest = plain;
+    while let Some(at) = rest.as_bytes().iter().position(may_act) {
+        text.push_str(&rest[..at]);
+        let mut characters = rest[at..].chars();
+        if let Some(character) = characters.next() {
+            if is_active(character) {
+                for unit in character.encode_utf16(&mut [0; 2]) {
+                    // Writing to a String cannot fail.
+                    let _ = write!(text, "\\u{unit:04x}");
+                }
+            } else {
+                text.push(character);
             }
-        } else {
-            text.push(character);
         }
+        rest = characters.as_str();
     }
+    text.push_str(rest);
     text
 }
 

@@ -33,15 +33,17 @@ pub(super) fn island(story: &Story<'_>) -> String {
             alerts.map(|alert| (alert.as_str(), incident.incident_id.as_str()))
         })
         .collect();
-    let alerts: Vec<Value> = report
-        .alerts
-        .iter()
-        .map(|alert| {
-            let behind = story.alerts.get(&alert.alert_id).unwrap_or(&none);
-            let incident = incidents.get(alert.alert_id.as_str()).copied();
-            one_alert(alert, behind, incident, &mut room)
-        })
-        .collect();
+    // One by one: all of them as values would take many times the memory of the page.
+    let mut text = String::from("{\"alerts\":[");
+    for (number, alert) in report.alerts.iter().enumerate() {
+        let behind = story.alerts.get(&alert.alert_id).unwrap_or(&none);
+        let incident = incidents.get(alert.alert_id.as_str()).copied();
+        let shown = one_alert(alert, behind, incident, &mut room);
+        if number > 0 {
+            text.push(',');
+        }
+        text.push_str(&in_script(&shown.to_string()));
+    }
     let hunts: Map<String, Value> = report
         .hunts
         .iter()
@@ -53,8 +55,15 @@ pub(super) fn island(story: &Story<'_>) -> String {
             )
         })
         .collect();
-    let whole = json!({"alerts": alerts, "hunts": hunts, "again": value(&story.again)});
-    in_script(&whole.to_string())
+    for (name, rest) in [
+        ("],\"hunts\":", Value::Object(hunts)),
+        (",\"again\":", value(&story.again).into()),
+    ] {
+        text.push_str(name);
+        text.push_str(&in_script(&rest.to_string()));
+    }
+    text.push('}');
+    text
 }
 
 /// JSON as it may stand in a script element: there is no `<` in it, so neither `</script` nor `<!--`.
