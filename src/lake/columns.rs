@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use datafusion::arrow::array::{BooleanBuilder, Float64Builder, Int64Builder};
+use datafusion::arrow::array::{ArrayBuilder as _, BooleanBuilder, Float64Builder, Int64Builder};
 
 use super::decoded::BlockColumn;
 use super::form::ColumnType;
@@ -60,8 +60,8 @@ impl Columns {
 
     /// Appends a row, one value per column, of the line that it was read from.
     pub fn push(&mut self, row: &Row, line: &str) {
-        for (index, builder) in self.builders.iter_mut().enumerate() {
-            let slot = row.slots[index];
+        for index in row.said.iter().copied() {
+            let (slot, builder) = (row.slots[index], &mut self.builders[index]);
             if let Some(kind) = slot.kind() {
                 self.kinds[index][kind] += 1;
             }
@@ -70,7 +70,10 @@ impl Columns {
                     self.bytes += push_text(texts, self.pending, line, slot);
                     slot != Slot::Conflict
                 }
-                other => other.push(row, line, index),
+                other => {
+                    other.fill(self.pending);
+                    other.push(row, line, index)
+                }
             };
             if !fits {
                 self.conflicts[index] += 1;
@@ -94,11 +97,14 @@ impl Columns {
         let rows = std::mem::take(&mut self.pending);
         self.bytes = 0;
         let builders = self.builders.iter_mut();
-        let columns = builders.map(|builder| match builder {
-            Builder::Text(texts) => BlockColumn::Written(std::mem::take(texts).finish(rows)),
-            Builder::Int(builder) => BlockColumn::Array(Arc::new(builder.finish())),
-            Builder::Float(builder) => BlockColumn::Array(Arc::new(builder.finish())),
-            Builder::Bool(builder) => BlockColumn::Array(Arc::new(builder.finish())),
+        let columns = builders.map(|builder| {
+            builder.fill(rows);
+            match builder {
+                Builder::Text(texts) => BlockColumn::Written(std::mem::take(texts).finish(rows)),
+                Builder::Int(builder) => BlockColumn::Array(Arc::new(builder.finish())),
+                Builder::Float(builder) => BlockColumn::Array(Arc::new(builder.finish())),
+                Builder::Bool(builder) => BlockColumn::Array(Arc::new(builder.finish())),
+            }
         });
         columns.collect()
     }
@@ -117,6 +123,17 @@ fn push_text(texts: &mut Written, row: usize, line: &str, slot: Slot) -> usize {
 }
 
 impl Builder {
+    /// Makes up for rows that say nothing of it, up to so many rows.
+    fn fill(&mut self, rows: usize) {
+        match self {
+            // It knows its rows.
+            Self::Text(_) => {}
+            Self::Int(builder) => builder.append_nulls(rows - builder.len()),
+            Self::Float(builder) => builder.append_nulls(rows - builder.len()),
+            Self::Bool(builder) => builder.append_nulls(rows - builder.len()),
+        }
+    }
+
     /// Appends a value; false when it did not fit and became NULL. An empty text is an absent number, not a wrong one.
     fn push(&mut self, row: &Row, line: &str, index: usize) -> bool {
         let slot = row.slots[index];

@@ -278,8 +278,11 @@ impl<'a> Records<'a> {
         depth: usize,
         report: &mut FileReport,
     ) -> Result<(), (&'static str, String)> {
-        let text = std::str::from_utf8(line.bytes);
-        let text = text.map_err(|error| ("not_utf8", error.to_string()))?;
+        let text = simdutf8::basic::from_utf8(line.bytes);
+        let text = text.or_else(|_| {
+            let text = std::str::from_utf8(line.bytes);
+            text.map_err(|error| ("not_utf8", error.to_string()))
+        })?;
         self.row.read(&self.shape, text).map_err(|error| {
             let reason = if error.is_data() {
                 "not_an_object"
@@ -324,10 +327,13 @@ fn has_number(plan: &DecodePlan, row: &Row, line: &str) -> bool {
     let known = plan.table.form.identity.and_then(|columns| {
         let host = row.text_of(line, plan.slot_of(columns.host))?;
         let slot = plan.slot_of(columns.record);
-        let written = row.text_of(line, slot)?;
+        let written;
         let record = match plan.table.form.columns[columns.record].column_type {
             ColumnType::Int => Record::Number(row.int_of(line, slot)?),
-            ColumnType::Text | ColumnType::Json => Record::of(&written),
+            ColumnType::Text | ColumnType::Json => {
+                written = row.text_of(line, slot)?;
+                Record::of(&written)
+            }
             ColumnType::Float | ColumnType::Bool => return None,
         };
         Some(says_which(&host, record))

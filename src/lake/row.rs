@@ -69,6 +69,8 @@ impl Slot {
 #[derive(Debug)]
 pub struct Row {
     pub(super) slots: Vec<Slot>,
+    /// Those of them that the line says something of.
+    pub(super) said: Vec<usize>,
     /// How good the key was that filled a slot: see [`rank`].
     ranks: Vec<u16>,
     /// The address of the line: slots are places in it.
@@ -146,6 +148,7 @@ impl RowShape {
     pub fn row(&self) -> Row {
         Row {
             slots: vec![Slot::Missing; self.types.len()],
+            said: Vec::new(),
             ranks: vec![0; self.types.len()],
             origin: 0,
             keys: self.nodes.iter().map(|_| Keys::default()).collect(),
@@ -230,7 +233,7 @@ impl Row {
 
     /// What is in a slot, in words.
     #[cfg(test)]
-    pub(super) fn said(&self, line: &str, slot: usize) -> String {
+    pub(super) fn told(&self, line: &str, slot: usize) -> String {
         let text = self.text_of(line, slot).unwrap_or_default();
         match self.slots[slot] {
             Slot::Text(..) | Slot::Escaped(..) => format!("text {text}"),
@@ -245,8 +248,10 @@ impl Row {
     }
 
     fn clear(&mut self) {
-        self.slots.fill(Slot::Missing);
-        self.ranks.fill(0);
+        for slot in self.said.drain(..) {
+            self.slots[slot] = Slot::Missing;
+            self.ranks[slot] = 0;
+        }
     }
 
     /// The text of a slot, for clock and identity: numbers as they are written.
@@ -282,6 +287,9 @@ impl Row {
             _ => says_something && rank < self.ranks[slot],
         };
         if is_better {
+            if self.slots[slot] == Slot::Missing {
+                self.said.push(slot);
+            }
             self.slots[slot] = value;
             self.ranks[slot] = rank;
         }
