@@ -12,6 +12,7 @@ use serde_json::value::RawValue;
 
 use super::form::{ColumnType, FormColumn};
 use super::quick_json;
+use super::written::unescape;
 
 /// Spellings of keys, and places of keys, remembered per object; more than any real log has.
 const MEMO: usize = 4096;
@@ -498,55 +499,6 @@ impl<'s> ValueSeed<'s> {
             };
             row.set(*slot, value, rank(*place, child.exact));
         }
-    }
-}
-
-/// Adds the content of a JSON string, which is given without its quotes. A lone surrogate, which attackers can write into
-/// any field, becomes U+FFFD for each of its bytes.
-pub(super) fn unescape(content: &str, text: &mut String) {
-    let before = text.len();
-    let mut rest = content;
-    while let Some(at) = memchr::memchr(b'\\', rest.as_bytes()) {
-        let plain = match rest.as_bytes().get(at + 1) {
-            Some(plain @ (b'\\' | b'"' | b'/')) => char::from(*plain),
-            Some(b'n') => '\n',
-            Some(b'r') => '\r',
-            Some(b't') => '\t',
-            Some(b'b') => '\u{8}',
-            Some(b'f') => '\u{c}',
-            // A code unit, which may be one of two.
-            _ => {
-                text.truncate(before);
-                text.push_str(&with_code_units(content));
-                return;
-            }
-        };
-        text.push_str(&rest[..at]);
-        text.push(plain);
-        rest = &rest[at + 2..];
-    }
-    text.push_str(rest);
-}
-
-/// The content of a JSON string with any escapes.
-fn with_code_units(content: &str) -> Cow<'_, str> {
-    let raw = format!("\"{content}\"");
-    let mut deserializer = serde_json::Deserializer::from_str(&raw);
-    deserializer
-        .deserialize_bytes(Bytes)
-        .map_or(Cow::Borrowed(content), Cow::Owned)
-}
-
-/// Takes a JSON string as bytes, in which a lone surrogate is three bytes that are no UTF-8.
-struct Bytes;
-
-impl Visitor<'_> for Bytes {
-    type Value = String;
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a JSON string")
-    }
-    fn visit_bytes<E>(self, bytes: &[u8]) -> Result<String, E> {
-        Ok(String::from_utf8_lossy(bytes).into_owned())
     }
 }
 

@@ -5,12 +5,12 @@
 
 use std::borrow::Cow;
 use std::cell::OnceCell;
+use std::fmt;
 use std::sync::Arc;
 
 use datafusion::arrow::array::{ArrayRef, StringViewBuilder, new_null_array};
 use datafusion::arrow::datatypes::DataType;
-
-use super::row::unescape;
+use serde::de::{Deserializer, Visitor};
 
 /// Texts under construction, or of a whole block.
 #[derive(Debug, Default)]
@@ -129,6 +129,55 @@ impl Written {
             }
         }
         Arc::new(texts.finish())
+    }
+}
+
+/// Adds the content of a JSON string, which is given without its quotes. A lone surrogate, which attackers can write into
+/// any field, becomes U+FFFD for each of its bytes.
+pub(super) fn unescape(content: &str, text: &mut String) {
+    let before = text.len();
+    let mut rest = content;
+    while let Some(at) = memchr::memchr(b'\\', rest.as_bytes()) {
+        let plain = match rest.as_bytes().get(at + 1) {
+            Some(plain @ (b'\\' | b'"' | b'/')) => char::from(*plain),
+            Some(b'n') => '\n',
+            Some(b'r') => '\r',
+            Some(b't') => '\t',
+            Some(b'b') => '\u{8}',
+            Some(b'f') => '\u{c}',
+            // A code unit, which may be one of two.
+            _ => {
+                text.truncate(before);
+                text.push_str(&with_code_units(content));
+                return;
+            }
+        };
+        text.push_str(&rest[..at]);
+        text.push(plain);
+        rest = &rest[at + 2..];
+    }
+    text.push_str(rest);
+}
+
+/// The content of a JSON string with any escapes.
+fn with_code_units(content: &str) -> Cow<'_, str> {
+    let raw = format!("\"{content}\"");
+    let mut deserializer = serde_json::Deserializer::from_str(&raw);
+    deserializer
+        .deserialize_bytes(Bytes)
+        .map_or(Cow::Borrowed(content), Cow::Owned)
+}
+
+/// Takes a JSON string as bytes, in which a lone surrogate is three bytes that are no UTF-8.
+struct Bytes;
+
+impl Visitor<'_> for Bytes {
+    type Value = String;
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON string")
+    }
+    fn visit_bytes<E>(self, bytes: &[u8]) -> Result<String, E> {
+        Ok(String::from_utf8_lossy(bytes).into_owned())
     }
 }
 
