@@ -1,4 +1,5 @@
-//! The branches of a view one after the other, in one partition: the order of a union does not depend on timing.
+//! The branches of a view one after the other, in one partition: the order of a union does not depend on timing. Where
+//! order means nothing, rows can be taken as they come.
 
 use std::fmt;
 use std::sync::Arc;
@@ -23,6 +24,7 @@ use futures::{StreamExt, TryStreamExt};
 pub(super) struct InOrderExec {
     children: Vec<Arc<dyn ExecutionPlan>>,
     schema: SchemaRef,
+    as_they_come: bool,
     properties: Arc<PlanProperties>,
 }
 
@@ -39,7 +41,23 @@ impl InOrderExec {
         Self {
             children,
             schema,
+            as_they_come: false,
             properties: Arc::new(properties),
+        }
+    }
+
+    /// The same rows from whichever child has some.
+    pub(super) fn as_they_come(&self) -> Self {
+        Self {
+            as_they_come: true,
+            ..Self::new(self.children.clone(), Arc::clone(&self.schema))
+        }
+    }
+
+    fn over(&self, children: Vec<Arc<dyn ExecutionPlan>>) -> Self {
+        Self {
+            as_they_come: self.as_they_come,
+            ..Self::new(children, Arc::clone(&self.schema))
         }
     }
 }
@@ -75,14 +93,14 @@ impl ExecutionPlan for InOrderExec {
         children: Vec<Arc<dyn ExecutionPlan>>,
         _: ReplaceChildrenOptions,
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        Ok(Arc::new(Self::new(children, Arc::clone(&self.schema))))
+        Ok(Arc::new(self.over(children)))
     }
 
     fn with_new_children(
         self: Arc<Self>,
         children: Vec<Arc<dyn ExecutionPlan>>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        Ok(Arc::new(Self::new(children, Arc::clone(&self.schema))))
+        Ok(Arc::new(self.over(children)))
     }
 
     fn execute(
@@ -102,19 +120,23 @@ impl ExecutionPlan for InOrderExec {
             })
             .collect();
         let schema = Arc::clone(&self.schema);
-        let rows = futures::stream::iter(parts)
-            .map(move |(child, partition)| child.execute(partition, Arc::clone(&context)))
-            .try_flatten()
-            .map(move |batch| {
-                let batch = batch?;
-                let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
-                let columns = batch.columns().to_vec();
-                Ok(RecordBatch::try_new_with_options(
-                    Arc::clone(&schema),
-                    columns,
-                    &options,
-                )?)
-            });
+        let parts = futures::stream::iter(parts)
+            .map(move |(child, partition)| child.execute(partition, Arc::clone(&context)));
+        let rows = if self.as_they_come {
+            parts.try_flatten_unordered(None).boxed()
+        } else {
+            parts.try_flatten().boxed()
+        };
+        let rows = rows.map(move |batch| {
+            let batch = batch?;
+            let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
+            let columns = batch.columns().to_vec();
+            Ok(RecordBatch::try_new_with_options(
+                Arc::clone(&schema),
+                columns,
+                &options,
+            )?)
+        });
         Ok(Box::pin(RecordBatchStreamAdapter::new(
             Arc::clone(&self.schema),
             rows,

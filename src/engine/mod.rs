@@ -8,10 +8,12 @@ pub mod check;
 pub mod condition;
 mod in_order;
 pub mod indicators;
+mod kept_rows;
 mod limits;
 mod names;
 mod nulls;
 mod panics;
+mod partitioned_aggregate;
 pub mod pivots;
 pub mod plan;
 pub mod prepare;
@@ -49,6 +51,7 @@ use crate::lake::{Progress, SharedReport};
 use crate::store::Budget;
 use crate::time::Window;
 use names::Catalog;
+use partitioned_aggregate::PartitionAggregates;
 
 /// One lake, ready for queries.
 #[derive(Debug)]
@@ -306,6 +309,9 @@ impl Engine {
         let state = SessionStateBuilder::new_with_default_features()
             .with_config(config)
             .with_runtime_env(Arc::clone(&self.runtime))
+            .with_physical_optimizer_rule(Arc::new(PartitionAggregates {
+                memory: self.memory,
+            }))
             .build();
         #[expect(
             clippy::disallowed_methods,

@@ -3,7 +3,6 @@
 //! writes the texts can aim for. It must not know hunts.
 
 use std::collections::HashSet;
-use std::hash::{BuildHasher, RandomState};
 use std::mem::size_of;
 use std::sync::{Arc, LazyLock};
 
@@ -28,6 +27,7 @@ use datafusion::scalar::ScalarValue;
 
 use super::args;
 use super::documentation::Entry;
+use super::keyed_hash::keyed_hash;
 
 const NAME: &str = "count_distinct_text";
 
@@ -165,16 +165,8 @@ impl AggregateUDFImpl for CountDistinct {
     }
 }
 
-/// The keys of all hashes of this process: partitions exchange hashes, and spilled ones come back.
-static KEYS: LazyLock<[RandomState; 2]> =
-    LazyLock::new(|| [RandomState::new(), RandomState::new()]);
-
-/// Two keyed 64-bit hashes (`SipHash`).
 fn hash(text: &str) -> [u8; HASH] {
-    let mut hash = [0; HASH];
-    hash[..8].copy_from_slice(&KEYS[0].hash_one(text).to_le_bytes());
-    hash[8..].copy_from_slice(&KEYS[1].hash_one(text).to_le_bytes());
-    hash
+    keyed_hash(text.as_bytes()).to_le_bytes()
 }
 
 /// Takes hashes as what they are.

@@ -19,6 +19,7 @@ mod documentation;
 mod evidence;
 mod extract_ips;
 mod is_private_ip;
+mod keyed_hash;
 mod like_match;
 mod matcher;
 mod network;
@@ -46,6 +47,7 @@ use datafusion::execution::FunctionRegistry;
 use datafusion::logical_expr::{AggregateUDF, ScalarUDF};
 use datafusion::prelude::SessionContext;
 
+pub use keyed_hash::{KeyedHasher, keyed_hash};
 pub use parse_int::parse as parse_int;
 pub use parse_time::TimeFormat;
 pub use required::Required;

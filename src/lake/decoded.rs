@@ -17,6 +17,7 @@ use super::index::RowSet;
 use super::kept_lines::{BlockLines, KeptLines};
 use super::table::{ColumnKind, DataFile, Table};
 use super::written::Written;
+use crate::functions::{KeyedHasher, keyed_hash};
 use crate::time::Window;
 
 /// 1970-01-01T00:00:00Z, which is how sensors write that they have no time (`"0"`): the next source is asked.
@@ -311,7 +312,7 @@ impl DecodePlan {
         by_number.unwrap_or_else(|| {
             let (table, path) = (&self.table.name, &file.object.path);
             let number = file.number_of(block.rows[row]);
-            content_identity(format!("{table}\0{path}\0{number}").as_bytes())
+            keyed_hash(format!("{table}\0{path}\0{number}").as_bytes())
         })
     }
 }
@@ -379,23 +380,26 @@ impl<'a> Record<'a> {
 /// The identity of a record by what the log says of it: host, log, record number and time.
 ///
 /// `None` for an empty host or a number that is none: shippers that do not know it write 0 for every record.
-/// BLAKE3, cut to 128 bits: collision-resistant, because attackers write the records.
+/// A keyed hash of 128 bits, because attackers write the records.
 pub fn identity(host: &str, channel: &str, record: Record<'_>, micros: i64) -> Option<u128> {
     if !says_which(host, record) {
         return None;
     }
-    let mut hasher = blake3::Hasher::new();
-    hasher.update(b"record");
-    hasher.update(&(host.len() as u64).to_le_bytes());
-    hasher.update(host.as_bytes());
-    hasher.update(&(channel.len() as u64).to_le_bytes());
-    hasher.update(channel.as_bytes());
+    let mut hasher = KeyedHasher::default();
+    hasher.add(b"record");
+    hasher.add(&(host.len() as u64).to_le_bytes());
+    hasher.add(host.as_bytes());
+    hasher.add(&(channel.len() as u64).to_le_bytes());
+    hasher.add(channel.as_bytes());
     match record {
-        Record::Number(number) => hasher.update(&number.to_le_bytes()),
-        Record::Text(text) => hasher.update(b"text").update(text.as_bytes()),
-    };
-    hasher.update(&micros.to_le_bytes());
-    Some(first_half(hasher.finalize()))
+        Record::Number(number) => hasher.add(&number.to_le_bytes()),
+        Record::Text(text) => {
+            hasher.add(b"text");
+            hasher.add(text.as_bytes());
+        }
+    }
+    hasher.add(&micros.to_le_bytes());
+    Some(hasher.finish())
 }
 
 /// Whether a record is told from others by its host and number.
@@ -405,15 +409,4 @@ pub(super) fn says_which(host: &str, record: Record<'_>) -> bool {
         Record::Text(text) => !text.is_empty(),
     };
     !host.is_empty() && says_something
-}
-
-/// The identity of a record that has no number: its bytes.
-pub fn content_identity(bytes: &[u8]) -> u128 {
-    first_half(blake3::hash(bytes))
-}
-
-fn first_half(hash: blake3::Hash) -> u128 {
-    let mut half = [0; 16];
-    half.copy_from_slice(&hash.as_bytes()[..16]);
-    u128::from_be_bytes(half)
 }

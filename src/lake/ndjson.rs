@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::columns::Columns;
 use super::config::Compression;
-use super::decoded::{BLOCK_ROWS, Block, DecodePlan, NEVER, Record, content_identity, says_which};
+use super::decoded::{BLOCK_ROWS, Block, DecodePlan, NEVER, Record, says_which};
 use super::decompress::{decompress, decompress_as_found};
 use super::encoding::{Encoding, decode};
 use super::file_report::{FileReport, Progress};
@@ -20,6 +20,7 @@ use super::pieces::{DEEPEST, pieces};
 use super::quarantine::BadRecord;
 use super::row::{Row, RowShape, Slot};
 use super::table::DataFile;
+use crate::functions::keyed_hash;
 
 /// How often the counters for the terminal are told of rows.
 const PROGRESS_ROWS: u64 = 1024;
@@ -301,7 +302,7 @@ impl<'a> Records<'a> {
             self.pending.times.push(micros);
             self.pending.rows.push(line.number.cast_signed());
             let has_number = has_number(plan, row, text);
-            let id = (!has_number).then(|| content_identity(line.bytes));
+            let id = (!has_number).then(|| keyed_hash(line.bytes));
             self.pending.ids.push(id);
             if self.keeps {
                 self.pending.lines.push(if depth == 0 { text } else { "" });

@@ -22,28 +22,36 @@ type Answers = Vec<(Result<String, String>, HuntCost)>;
 
 /// All queries in one run over a table of so many records.
 fn run(records: i64, memory: usize, limit: Duration, queries: &[&str]) -> Answers {
+    let line = |n: i64| {
+        let (at, filler) = (START + n % 3600, "x".repeat(100));
+        format!(r#"{{"at":{at},"n":{n},"s":"{filler} {}"}}"#, n % 7)
+    };
+    let table =
+        "format: ndjson, schema: {at: int, n: int, s: text}, time: [{column: at, format: unix_s}]";
+    run_over(table, records, &line, memory, limit, queries)
+}
+
+/// All queries in one run over a table of some lines.
+fn run_over(
+    table: &str,
+    records: i64,
+    line: &dyn Fn(i64) -> String,
+    memory: usize,
+    limit: Duration,
+    queries: &[&str],
+) -> Answers {
     let folder = tempfile::TempDir::new().unwrap();
     fs::create_dir(folder.path().join("t")).unwrap();
     let mut text = String::new();
     for n in 0..records {
-        let filler = "x".repeat(100);
-        let _ = writeln!(
-            text,
-            r#"{{"at":{},"n":{n},"s":"{filler} {}"}}"#,
-            START + n % 3600,
-            n % 7
-        );
+        let _ = writeln!(text, "{}", line(n));
         if n % 10_000 == 9_999 || n + 1 == records {
             fs::write(folder.path().join(format!("t/{n:07}.ndjson")), &text).unwrap();
             text.clear();
         }
     }
     let lake = folder.path().join("lake.yaml");
-    fs::write(
-        &lake,
-        "tables:\n  t: {location: t/, format: ndjson, schema: {at: int, n: int, s: text}, time: [{column: at, format: unix_s}]}\n",
-    )
-    .unwrap();
+    fs::write(&lake, format!("tables:\n  t: {{location: t/, {table}}}\n")).unwrap();
     let content = Content::read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("sql")).unwrap();
     let lake = Arc::new(Lake::open(&lake, &content).unwrap());
     let engine = Engine::new(Arc::clone(&lake), Some(memory)).unwrap();
@@ -153,6 +161,81 @@ fn identities_that_do_not_fit_end_their_hunt() {
     let few = answers[0].0.as_ref().unwrap();
     assert!(few.contains("| 3 ") && few.contains("| 5 "), "{few}");
     assert_eq!(answers[0].0, answers[2].0);
+}
+
+const GROUPS: &str = "SELECT n % 20000 AS g, count(*) AS c, count(DISTINCT s) AS d, max(event_time) AS last_seen, collect_set(n, 3) AS ns FROM t GROUP BY n % 20000 HAVING count(*) < 9 ORDER BY g";
+
+/// Hunts over much begin while it is read, with their groups divided: the same rows as those of a hunt that waits.
+#[test]
+fn a_hunt_over_all_rows_begins_while_they_are_read() {
+    let (records, memory) = (28_000, 16 << 20);
+    let waits = run(records, 1 << 30, HOUR, &[FEW, GROUPS, ALL]);
+    let early = run(records, memory, HOUR, &[FEW, GROUPS, ALL]);
+    for (waits, early) in waits.iter().zip(&early) {
+        assert_eq!(waits.0, early.0);
+        assert_eq!(waits.1.rows_out, early.1.rows_out);
+        assert_eq!(waits.1.rows_in, early.1.rows_in);
+    }
+    assert_eq!(early[1].1.rows_out, 20_000);
+    assert_eq!(waits[1].1.spilled, 0);
+    assert!(early[1].1.spilled > 0, "{:?}", early[1].1);
+    assert!(early[1].1.plan > Duration::ZERO);
+}
+
+/// The branches of a view are taken as they come.
+#[test]
+fn a_hunt_over_all_branches_of_a_view_begins_while_they_are_read() {
+    let line = |n: i64| {
+        let time = chrono::DateTime::from_timestamp(START + n % 3600, 0).unwrap();
+        let time = time.format("%Y-%m-%d %H:%M:%S.000");
+        let command = format!("cmd.exe /c task {} {}", n % 5000, "x".repeat(50));
+        let common = format!(
+            r#""EventID":1,"Channel":"Microsoft-Windows-Sysmon/Operational","Computer":"pc{}","RecordNumber":{n},"UtcTime":"{time}""#,
+            n % 11
+        );
+        // Every third is only there as the text that a person reads.
+        if n % 3 == 0 {
+            let message = format!(
+                r"Process Create:\r\nUtcTime: {time}\r\nImage: C:\\Windows\\cmd.exe\r\nCommandLine: {command}\r\nCurrentDirectory: C:\\\r\n"
+            );
+            format!(r#"{{{common},"Message":"{message}"}}"#)
+        } else {
+            format!(r#"{{{common},"Image":"C:\\Windows\\cmd.exe","CommandLine":"{command}"}}"#)
+        }
+    };
+    let table = "form: windows_event, format: ndjson";
+    let rare = "SELECT command_line, count(DISTINCT host_id) AS hosts, count(*) AS c, max(event_time) AS last_seen FROM process_creation GROUP BY command_line ORDER BY command_line";
+    let run = |memory| run_over(table, 20_000, &line, memory, HOUR, &[rare]);
+    let (waits, early) = (run(1 << 30), run(16 << 20));
+    assert_eq!(waits[0].0, early[0].0);
+    assert_eq!(early[0].1.rows_in, 20_000);
+    assert_eq!(early[0].1.rows_out, 5000);
+    assert!(early[0].1.spilled > 0, "{:?}", early[0].1);
+}
+
+/// What ends a hunt that has begun: a value in its plan, one in its condition, its time.
+#[test]
+fn a_hunt_that_has_begun_ends_alone() {
+    let in_plan =
+        "SELECT n, max(event_time) AS last_seen, sum(7 / (n - 25000)) AS s FROM t GROUP BY n";
+    let in_scan =
+        "SELECT n, max(event_time) AS last_seen FROM t WHERE 7 / (n - 25000) < 100 GROUP BY n";
+    let slow = "SELECT n, max(event_time) AS last_seen, max(levenshtein(repeat(s, 5), repeat(s, 4))) AS d FROM t GROUP BY n";
+    let memory = 64 << 20;
+    let alone = run(28_000, 1 << 30, HOUR, &[FEW, GROUPS]);
+    for (query, told) in [(in_plan, "ivide by zero"), (in_scan, "ivide by zero")] {
+        let answers = run(28_000, memory, HOUR, &[FEW, query, GROUPS]);
+        let reason = answers[1].0.as_ref().unwrap_err();
+        assert!(reason.contains(told), "{reason}");
+        assert_eq!(answers[0].0, alone[0].0);
+        assert_eq!(answers[2].0, alone[1].0);
+    }
+    let answers = run(28_000, memory, Duration::from_secs(1), &[slow, FEW]);
+    assert_eq!(
+        answers[0].0.as_ref().unwrap_err(),
+        "took longer than its limit of 1 s"
+    );
+    assert_eq!(answers[1].0, alone[0].0);
 }
 
 #[test]

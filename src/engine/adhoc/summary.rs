@@ -13,6 +13,7 @@ use datafusion::arrow::util::display::{ArrayFormatter, FormatOptions};
 
 use super::type_name;
 use crate::error::{Error, Result};
+use crate::functions::keyed_hash;
 
 /// Different values that are told apart in one column; more are not counted.
 const DISTINCT: usize = 100_000;
@@ -144,10 +145,7 @@ impl Column {
                 self.nulls += 1;
                 continue;
             }
-            let hash = blake3::hash(row.as_ref());
-            let mut key = [0; 16];
-            key.copy_from_slice(&hash.as_bytes()[..16]);
-            let key = u128::from_le_bytes(key);
+            let key = keyed_hash(row.as_ref());
             if let Some((times, _)) = self.counts.get_mut(&key) {
                 *times += 1;
                 // It was compared when it was new.

@@ -1,34 +1,20 @@
-//! What a pass found for one scan of a hunt: in memory, and on disk where that has no room; and the leaf that hands it to
-//! the hunt's plan.
-//!
-//! Rows keep their order, and are cut into batches of one size when they are read: where they are cut must not depend on
-//! what else a pass was for, because sums of floats do.
+//! What a pass found for one scan of a hunt: in memory, and on disk where that has no room, until the hunt runs; or handed
+//! on to a hunt that runs already.
 
-use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use datafusion::arrow::array::RecordBatch;
-use datafusion::arrow::compute::BatchCoalescer;
 use datafusion::arrow::datatypes::SchemaRef;
-use datafusion::common::tree_node::TreeNodeRecursion;
-use datafusion::common::{Result, internal_err};
+use datafusion::common::Result;
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
 use datafusion::execution::runtime_env::RuntimeEnv;
-use datafusion::execution::{SendableRecordBatchStream, SpillFile, TaskContext};
-use datafusion::physical_expr::{EquivalenceProperties, PhysicalExpr};
-use datafusion::physical_plan::coop::make_cooperative;
-use datafusion::physical_plan::execution_plan::{
-    Boundedness, EmissionType, ReplaceChildrenOptions, SchedulingType,
-};
-use datafusion::physical_plan::metrics::{ExecutionPlanMetricsSet, SpillMetrics};
-use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
-use datafusion::physical_plan::{
-    DisplayAs, DisplayFormatType, ExecutionPlan, Partitioning, PlanProperties, SpillManager,
-};
-use futures::{StreamExt, TryStreamExt};
+use datafusion::execution::{SendableRecordBatchStream, SpillFile};
+use datafusion::physical_plan::ExecutionPlan;
 
+use super::feed::Feed;
+use crate::engine::kept_rows::{KeptRows, spill_manager};
 use crate::lake::consumer::{Deduplicator, Survivors};
-use crate::lake::decoded::BLOCK_ROWS;
 
 /// The rows that a pass found for one scan.
 pub(super) struct Found {
@@ -38,6 +24,10 @@ pub(super) struct Found {
     batches: Vec<RecordBatch>,
     bytes: usize,
     disk: Vec<Arc<dyn SpillFile>>,
+    /// Where rows go when the hunt runs already.
+    feed: Option<Feed>,
+    /// Bytes on disk of those that went there.
+    fed: u64,
 }
 
 impl Found {
@@ -49,16 +39,54 @@ impl Found {
             batches: Vec::new(),
             bytes: 0,
             disk: Vec::new(),
+            feed: None,
+            fed: 0,
         }
     }
 
     /// Takes rows that were not there before.
     pub(super) fn add(&mut self, rows: Survivors) -> Result<()> {
-        if let Some(batch) = self.seen.keep_first(rows)? {
-            self.bytes += batch.get_array_memory_size();
-            self.batches.push(batch);
+        let Some(batch) = self.seen.keep_first(rows)? else {
+            return Ok(());
+        };
+        if let Some(feed) = &self.feed {
+            return feed.put(batch);
         }
+        self.bytes += batch.get_array_memory_size();
+        self.batches.push(batch);
         Ok(())
+    }
+
+    /// Hands the rows on from here, at most so many bytes of them waiting in memory.
+    pub(super) fn feed(
+        &mut self,
+        runtime: &Arc<RuntimeEnv>,
+        most: usize,
+    ) -> Result<SendableRecordBatchStream> {
+        self.fed = self.spilled();
+        let feed = Feed::new(&self.schema, runtime, most);
+        feed.put_files(std::mem::take(&mut self.disk));
+        self.bytes = 0;
+        for batch in std::mem::take(&mut self.batches) {
+            feed.put(batch)?;
+        }
+        let rows = feed.rows();
+        self.feed = Some(feed);
+        Ok(rows)
+    }
+
+    /// Waits for a hunt that takes the rows, but not for longer than this.
+    pub(super) async fn has_room(&self, most: Duration) {
+        if let Some(feed) = &self.feed {
+            feed.has_room(most).await;
+        }
+    }
+
+    /// Tells the hunt that takes the rows, if one does, that there are no more.
+    pub(super) fn end_feed(&mut self) {
+        if let Some(feed) = self.feed.take() {
+            self.fed += feed.spilled();
+        }
     }
 
     /// Bytes of the rows in memory.
@@ -73,12 +101,13 @@ impl Found {
 
     /// Bytes that went to disk.
     pub(super) fn spilled(&self) -> u64 {
-        self.disk.iter().filter_map(|file| file.size()).sum()
+        let disk = self.disk.iter().filter_map(|file| file.size());
+        disk.sum::<u64>() + self.fed
     }
 
     /// Writes the rows in memory to disk.
     fn spill(&mut self, runtime: &Arc<RuntimeEnv>) -> Result<()> {
-        let manager = manager(runtime, &self.schema);
+        let manager = spill_manager(runtime, &self.schema);
         let file = manager.spill_record_batch_and_finish(&self.batches, "rows of a scan")?;
         self.disk.extend(file);
         self.batches = Vec::new();
@@ -97,26 +126,14 @@ impl Found {
     }
 
     /// The leaf of a plan that gives the rows.
-    pub(super) fn into_plan(self) -> Arc<dyn ExecutionPlan> {
-        let properties = PlanProperties::new(
-            EquivalenceProperties::new(Arc::clone(&self.schema)),
-            Partitioning::UnknownPartitioning(1),
-            EmissionType::Incremental,
-            Boundedness::Bounded,
-        )
-        .with_scheduling_type(SchedulingType::Cooperative);
-        Arc::new(FoundExec {
+    pub(super) fn into_plan(self) -> Result<Arc<dyn ExecutionPlan>> {
+        let rows = KeptRows {
             schema: self.schema,
-            batches: self.batches,
             disk: self.disk,
-            properties: Arc::new(properties),
-        })
+            memory: self.batches,
+        };
+        rows.into_plan()
     }
-}
-
-fn manager(runtime: &Arc<RuntimeEnv>, schema: &SchemaRef) -> SpillManager {
-    let metrics = SpillMetrics::new(&ExecutionPlanMetricsSet::new(), 0);
-    SpillManager::new(Arc::clone(runtime), metrics, Arc::clone(schema))
 }
 
 /// How much memory the rows of all scans of a run may take until their hunts have run.
@@ -187,104 +204,5 @@ impl Room {
     pub(super) fn reserve(&self) -> Result<()> {
         self.reservation
             .try_resize(self.held_rows + self.held_identities)
-    }
-}
-
-/// Gives the rows that a pass found, as often as it is asked.
-struct FoundExec {
-    schema: SchemaRef,
-    batches: Vec<RecordBatch>,
-    disk: Vec<Arc<dyn SpillFile>>,
-    properties: Arc<PlanProperties>,
-}
-
-impl fmt::Debug for FoundExec {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("FoundExec")
-            .field("batches", &self.batches.len())
-            .field("files", &self.disk.len())
-            .finish_non_exhaustive()
-    }
-}
-
-impl DisplayAs for FoundExec {
-    fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "FoundExec")
-    }
-}
-
-impl ExecutionPlan for FoundExec {
-    fn name(&self) -> &'static str {
-        "FoundExec"
-    }
-
-    fn properties(&self) -> &Arc<PlanProperties> {
-        &self.properties
-    }
-
-    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
-        Vec::new()
-    }
-
-    fn apply_expressions(
-        &self,
-        _: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
-    ) -> Result<TreeNodeRecursion> {
-        Ok(TreeNodeRecursion::Continue)
-    }
-
-    fn replace_children(
-        self: Arc<Self>,
-        children: Vec<Arc<dyn ExecutionPlan>>,
-        _: ReplaceChildrenOptions,
-    ) -> Result<Arc<dyn ExecutionPlan>> {
-        if children.is_empty() {
-            Ok(self)
-        } else {
-            internal_err!("FoundExec has no children")
-        }
-    }
-
-    fn with_new_children(
-        self: Arc<Self>,
-        children: Vec<Arc<dyn ExecutionPlan>>,
-    ) -> Result<Arc<dyn ExecutionPlan>> {
-        if children.is_empty() {
-            Ok(self)
-        } else {
-            internal_err!("FoundExec has no children")
-        }
-    }
-
-    fn execute(&self, _: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
-        let kept = futures::stream::iter(self.batches.clone().into_iter().map(Ok));
-        let manager = manager(&context.runtime_env(), &self.schema);
-        let spilled = futures::stream::iter(self.disk.clone());
-        let spilled = spilled.map(move |file| manager.read_spill_as_stream(file, None));
-        let rows = spilled.try_flatten().chain(kept).boxed();
-        let state = (
-            rows,
-            Some(BatchCoalescer::new(Arc::clone(&self.schema), BLOCK_ROWS)),
-        );
-        let cut = futures::stream::try_unfold(state, |(mut rows, mut cutter)| async move {
-            loop {
-                let Some(pieces) = &mut cutter else {
-                    return Ok(None);
-                };
-                if let Some(batch) = pieces.next_completed_batch() {
-                    return Ok(Some((batch, (rows, cutter))));
-                }
-                let Some(batch) = rows.next().await.transpose()? else {
-                    pieces.finish_buffered_batch()?;
-                    let last = pieces.next_completed_batch();
-                    return Ok(last.map(|batch| (batch, (rows, None))));
-                };
-                pieces.push_batch(batch)?;
-            }
-        });
-        let schema = Arc::clone(&self.schema);
-        Ok(make_cooperative(Box::pin(RecordBatchStreamAdapter::new(
-            schema, cut,
-        ))))
     }
 }

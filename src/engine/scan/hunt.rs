@@ -1,64 +1,185 @@
 //! One hunt over what the passes found for it. Its error, its time limit and its memory are its own.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use datafusion::arrow::array::RecordBatch;
 use datafusion::common::runtime::SpawnedTask;
 use datafusion::common::tree_node::{Transformed, TreeNode};
-use datafusion::error::DataFusionError;
+use datafusion::error::{DataFusionError, Result};
+use datafusion::execution::SendableRecordBatchStream;
 use datafusion::physical_plan::coop::CooperativeExec;
+use datafusion::physical_plan::filter::FilterExec;
 use datafusion::physical_plan::metrics::{ElapsedComputeFutureExt, Time};
+use datafusion::physical_plan::projection::ProjectionExec;
+use datafusion::physical_plan::sorts::sort::SortExec;
 use datafusion::physical_plan::{ExecutionPlan, collect};
 
+use tokio::time::Instant;
+
 use super::{HuntCost, Leaf};
+use crate::engine::in_order::InOrderExec;
+use crate::engine::kept_rows::RowsOnce;
+use crate::engine::partitioned_aggregate::PartitionedAggregateExec;
 use crate::engine::{PlannedHunt, Session, panics};
 use crate::lake::LakeScanExec;
+use crate::lake::exec::parallelism;
 
-/// Its rows, or why it ends without.
+/// A hunt that runs.
+pub(super) struct Running {
+    plan: Arc<dyn ExecutionPlan>,
+    task: SpawnedTask<std::result::Result<Result<Vec<RecordBatch>>, String>>,
+    took: Time,
+    /// When its rows were all there: its time counts from then.
+    since: Option<Instant>,
+}
+
+impl Running {
+    /// Starts a plan over rows.
+    fn start(plan: Arc<dyn ExecutionPlan>, session: &Session) -> Self {
+        let context = session.context().task_ctx();
+        let took = Time::new();
+        let rows = collect(Arc::clone(&plan), context);
+        let running = panics::caught(rows).with_elapsed_compute(took.clone());
+        Self {
+            plan,
+            // On a task of its own: a plan that computes on without ever waiting must not keep its limit from being seen.
+            task: SpawnedTask::spawn(running),
+            took,
+            since: None,
+        }
+    }
+
+    /// Its rows are all there.
+    pub(super) fn has_all(&mut self) {
+        self.since.get_or_insert_with(Instant::now);
+    }
+
+    /// Its rows, or why it ends without.
+    async fn end(
+        self,
+        timeout: Duration,
+        memory: usize,
+        cost: &mut HuntCost,
+    ) -> std::result::Result<Vec<RecordBatch>, String> {
+        let until = self.since.unwrap_or_else(Instant::now) + timeout;
+        let ended = tokio::time::timeout_at(until, self.task.join()).await;
+        cost.plan += Duration::from_nanos(self.took.value() as u64);
+        add_cost_beside(&self.plan, cost);
+        let rows = match ended {
+            Ok(Ok(Ok(rows))) => rows.map_err(|error| why(&error, memory)),
+            Ok(Ok(Err(panic))) => Err(format!("the query engine broke off: {panic}")),
+            Ok(Err(lost)) => Err(format!("the query engine broke off: {lost}")),
+            Err(_) => Err(format!(
+                "took longer than its limit of {} s",
+                timeout.as_secs()
+            )),
+        };
+        if let Ok(rows) = &rows {
+            cost.rows_out = rows.iter().map(|batch| batch.num_rows() as u64).sum();
+        }
+        rows
+    }
+}
+
+/// The hunts that run before all their rows are there.
+pub(super) struct Early<'a> {
+    pub(super) hunts: &'a [PlannedHunt],
+    pub(super) session_of: &'a dyn Fn(usize) -> Arc<Session>,
+    pub(super) running: BTreeMap<usize, Running>,
+}
+
+impl Early<'_> {
+    /// Whether one more may begin: as many as there are cores, or they wait for each other's memory.
+    pub(super) fn has_room(&self) -> bool {
+        let waiting = self.running.values().filter(|hunt| hunt.since.is_none());
+        waiting.count() < parallelism(1)
+    }
+
+    /// Begins a hunt over rows that are still coming, in order of its leaves.
+    pub(super) fn begin(
+        &mut self,
+        hunt: usize,
+        rows: Vec<SendableRecordBatchStream>,
+    ) -> Result<()> {
+        let rows = rows.into_iter().map(|rows| RowsOnce::new(rows).into_plan());
+        let plan = over(&self.hunts[hunt].plan, rows.collect::<Result<_>>()?)?;
+        let plan = plan.transform_up(|node| match node.downcast_ref::<InOrderExec>() {
+            Some(branches) => Ok(Transformed::yes(Arc::new(branches.as_they_come()))),
+            None => Ok(Transformed::no(node)),
+        });
+        let running = Running::start(plan?.data, &(self.session_of)(hunt));
+        self.running.insert(hunt, running);
+        Ok(())
+    }
+}
+
+/// The rows of a hunt over what was found for it, or why it ends without.
 pub(super) async fn run_hunt(
     planned: &PlannedHunt,
     leaves: Vec<Leaf>,
+    running: Option<Running>,
     session: &Session,
-    timeout: Duration,
-    memory: usize,
+    limits: (Duration, usize),
     cost: &mut HuntCost,
-) -> Result<Vec<RecordBatch>, String> {
-    let mut found = Vec::new();
-    for leaf in leaves {
-        match leaf.failed {
-            Some(reason) => return Err(reason),
-            None => found.push(leaf.found.into_plan()),
-        }
+) -> std::result::Result<Vec<RecordBatch>, String> {
+    let (timeout, memory) = limits;
+    if let Some(reason) = leaves.iter().find_map(|leaf| leaf.failed.clone()) {
+        return Err(reason);
     }
-    let plan = over(&planned.plan, found).map_err(|error| why(&error, memory))?;
-    let context = session.context().task_ctx();
-    let took = Time::new();
-    let running = panics::caught(collect(plan, context)).with_elapsed_compute(took.clone());
-    // On a task of its own: a plan that computes on without ever waiting must not keep its limit from being seen.
-    let task = SpawnedTask::spawn(running);
-    let ended = tokio::time::timeout(timeout, task.join()).await;
-    cost.plan = Duration::from_nanos(took.value() as u64);
-    let rows = match ended {
-        Ok(Ok(Ok(rows))) => rows.map_err(|error| why(&error, memory)),
-        Ok(Ok(Err(panic))) => Err(format!("the query engine broke off: {panic}")),
-        Ok(Err(lost)) => Err(format!("the query engine broke off: {lost}")),
-        Err(_) => Err(format!(
-            "took longer than its limit of {} s",
-            timeout.as_secs()
-        )),
-    };
-    if let Ok(rows) = &rows {
-        cost.rows_out = rows.iter().map(|batch| batch.num_rows() as u64).sum();
+    let running = running.map_or_else(
+        || {
+            let found = leaves.into_iter().map(|leaf| leaf.found.into_plan());
+            let plan = over(&planned.plan, found.collect::<Result<_>>()?)?;
+            Ok(Running::start(plan, session))
+        },
+        Ok,
+    );
+    let running = running.map_err(|error: DataFusionError| why(&error, memory))?;
+    running.end(timeout, memory, cost).await
+}
+
+/// Whether a hunt may begin before all rows are there: it aggregates them first, so that it needs little until then, and
+/// their order means nothing to it.
+pub(super) fn can_begin_early(plan: &Arc<dyn ExecutionPlan>) -> bool {
+    if let Some(aggregate) = plan.downcast_ref::<PartitionedAggregateExec>() {
+        let below = aggregate.children()[0];
+        return aggregate.is_the_same_in_any_order()
+            && (is_over_scans(below) || can_begin_early(below));
     }
-    rows
+    let sort = plan.downcast_ref::<SortExec>();
+    let keeps_all = plan.is::<FilterExec>()
+        || plan.is::<ProjectionExec>()
+        || sort.is_some_and(|sort| sort.fetch().is_none());
+    keeps_all && can_begin_early(plan.children()[0])
+}
+
+/// Whether a plan gives rows of scans as they come.
+fn is_over_scans(plan: &Arc<dyn ExecutionPlan>) -> bool {
+    let hands_on =
+        plan.is::<FilterExec>() || plan.is::<ProjectionExec>() || plan.is::<InOrderExec>();
+    let below = plan.children();
+    plan.is::<LakeScanExec>() || (hands_on && below.into_iter().all(is_over_scans))
+}
+
+/// What tasks beside that of a plan have cost.
+fn add_cost_beside(plan: &Arc<dyn ExecutionPlan>, cost: &mut HuntCost) {
+    if let Some(aggregate) = plan.downcast_ref::<PartitionedAggregateExec>() {
+        let (took, spilled) = aggregate.cost();
+        cost.plan += took;
+        cost.spilled += spilled;
+    }
+    for below in plan.children() {
+        add_cost_beside(below, cost);
+    }
 }
 
 /// A plan over rows that were found, in order of its leaves.
 fn over(
     plan: &Arc<dyn ExecutionPlan>,
     found: Vec<Arc<dyn ExecutionPlan>>,
-) -> datafusion::error::Result<Arc<dyn ExecutionPlan>> {
+) -> Result<Arc<dyn ExecutionPlan>> {
     let mut found = found.into_iter();
     let plan = Arc::clone(plan).transform_up(|node| {
         if node.downcast_ref::<LakeScanExec>().is_some() {

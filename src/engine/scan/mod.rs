@@ -2,9 +2,11 @@
 //! over those.
 //!
 //! Two phases, so that nothing can deadlock: the pass over the files never waits for a hunt, and a hunt's error or
-//! limit ends that hunt only. What was found and does not fit into memory waits on disk.
+//! limit ends that hunt only. What was found and does not fit into memory waits on disk. A hunt that aggregates much begins
+//! while the pass runs.
 
 mod explain;
+mod feed;
 mod found;
 mod hunt;
 mod passes;
@@ -12,12 +14,13 @@ mod passes;
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::{Arc, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use datafusion::arrow::array::RecordBatch;
 use datafusion::physical_plan::ExecutionPlan;
 use futures::StreamExt;
 
+use super::partitioned_aggregate::much;
 use super::plan::scans;
 use super::{Engine, PlannedHunt, Session};
 use crate::error::{Error, Result};
@@ -30,7 +33,7 @@ use crate::lake::table::{Listing, Table};
 use crate::lake::{FileReport, LakeScanExec};
 use crate::time::Window;
 use found::{Found, Room};
-use hunt::{run_hunt, why};
+use hunt::{Early, can_begin_early, run_hunt, why};
 use passes::{Planned, plan_passes};
 
 /// What a run read of one table.
@@ -74,9 +77,16 @@ pub struct HuntCost {
     pub plan: Duration,
 }
 
+/// Of the time of a pass, the part that it waits for hunts that take rows as they come: one in so many. Cores that
+/// compute for a hunt are not idle meanwhile, and what goes to disk costs more.
+const WAITS_FOR_A_HUNT: u32 = 2;
+
 /// One leaf of one hunt.
 struct Leaf {
     hunt: usize,
+    can_begin_early: bool,
+    /// Its pass is over.
+    is_read: bool,
     scan: LakeScanExec,
     found: Found,
     matched: u64,
@@ -147,10 +157,16 @@ impl Engine {
         watch(count, bytes);
         let mut scanned = vec![BTreeMap::new(); groups.len()];
         let mut room = Room::new(&self.runtime, self.memory);
+        let mut early = Early {
+            hunts,
+            session_of,
+            running: BTreeMap::new(),
+        };
         for pass in passes {
             let focus = pass.groups.iter();
             let focus = focus.map(|(group, _)| groups[*group].focus).collect();
-            let report = self.pass(&pass, focus, &mut leaves, &mut room).await?;
+            let report = self.pass(&pass, focus, &mut leaves, &mut room, &mut early);
+            let report = report.await?;
             if report.let_go && pass.groups.len() > 1 {
                 return Ok(None);
             }
@@ -179,7 +195,9 @@ impl Engine {
             let mut cost = cost_so_far(&own);
             let held = own.iter().map(|leaf| leaf.found.bytes()).sum();
             let session = session_of(hunt);
-            let rows = run_hunt(planned, own, &session, timeout, self.memory, &mut cost).await;
+            let running = early.running.remove(&hunt);
+            let limits = (timeout, self.memory);
+            let rows = run_hunt(planned, own, running, &session, limits, &mut cost).await;
             room.release(held);
             outcomes.push(HuntOutcome {
                 hunt,
@@ -197,6 +215,7 @@ impl Engine {
         focus: Vec<Window>,
         leaves: &mut [Leaf],
         room: &mut Room,
+        early: &mut Early<'_>,
     ) -> Result<ScanReport> {
         let Planned {
             table,
@@ -220,6 +239,7 @@ impl Engine {
             progress: Arc::clone(&self.progress),
         };
         let mut deliveries = Box::pin(pass.run(Arc::clone(&report)));
+        let (began, mut waited) = (Instant::now(), Duration::ZERO);
         while let Some(delivery) = deliveries.next().await {
             let delivery = delivery.map_err(failed)?;
             let leaf = &mut leaves[members[delivery.consumer]];
@@ -232,8 +252,16 @@ impl Engine {
             }
             let rows = delivery.rows;
             let added = room.counted(&mut leaf.found, |found| found.add(rows?));
+            let waiting = Instant::now();
+            let most = waiting.duration_since(began) / WAITS_FOR_A_HUNT;
+            leaf.found.has_room(most.saturating_sub(waited)).await;
+            waited += waiting.elapsed();
+            let is_much = leaf.found.bytes() > much(self.memory);
+            let hunt = leaf.hunt;
             if let Err(error) = added {
                 leaf.fail(why(&error, self.memory), room);
+            } else if leaf.can_begin_early && is_much && early.has_room() {
+                self.begin_early(hunt, leaves, room, early);
             }
             self.make_room(leaves, room);
         }
@@ -245,8 +273,41 @@ impl Engine {
         }
         // It shrinks, which never fails.
         let _ = room.reserve();
+        // After that, so that hunts have the room that identities took.
+        for index in members {
+            leaves[*index].found.end_feed();
+            leaves[*index].is_read = true;
+        }
+        for (hunt, running) in &mut early.running {
+            if of_hunt(leaves, *hunt).all(|leaf| leaf.is_read) {
+                running.has_all();
+            }
+        }
         let mut report = report.lock().unwrap_or_else(PoisonError::into_inner);
         Ok(std::mem::take(&mut *report))
+    }
+
+    /// Begins a hunt while its rows are still coming.
+    fn begin_early(
+        &self,
+        hunt: usize,
+        leaves: &mut [Leaf],
+        room: &mut Room,
+        early: &mut Early<'_>,
+    ) {
+        let most = self.memory / 32;
+        let fed = of_hunt(leaves, hunt).map(|leaf| {
+            let rows = room.counted(&mut leaf.found, |found| found.feed(&self.runtime, most))?;
+            if leaf.is_read {
+                leaf.found.end_feed();
+            }
+            Ok(rows)
+        });
+        let fed = fed.collect::<datafusion::error::Result<_>>();
+        if let Err(error) = fed.and_then(|fed| early.begin(hunt, fed)) {
+            let reason = why(&error, self.memory);
+            of_hunt(leaves, hunt).for_each(|leaf| leaf.fail(reason.clone(), room));
+        }
     }
 
     /// Sends rows to disk until the others fit: those of the scan that has most of them. Where identities do not fit, the
@@ -271,6 +332,11 @@ impl Engine {
     }
 }
 
+/// The leaves of a hunt.
+fn of_hunt(leaves: &mut [Leaf], hunt: usize) -> impl Iterator<Item = &mut Leaf> {
+    leaves.iter_mut().filter(move |leaf| leaf.hunt == hunt)
+}
+
 impl Leaf {
     /// Ends its hunt: it takes no more rows, and no room.
     fn fail(&mut self, reason: String, room: &mut Room) {
@@ -293,9 +359,12 @@ fn cost_so_far(leaves: &[Leaf]) -> HuntCost {
 fn leaves_of(hunts: &[PlannedHunt]) -> Result<Vec<Leaf>> {
     let mut leaves = Vec::new();
     for (hunt, planned) in hunts.iter().enumerate() {
+        let can_begin_early = can_begin_early(&planned.plan);
         for scan in scans(&planned.plan).map_err(failed)? {
             leaves.push(Leaf {
                 hunt,
+                can_begin_early,
+                is_read: false,
                 found: Found::new(scan.schema()),
                 scan,
                 matched: 0,
