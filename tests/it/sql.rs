@@ -347,6 +347,26 @@ fn limits_say_when_they_bite() {
     );
 }
 
+/// A query that reads a file twice, as views with two branches do, finds its bad lines twice: they are told once.
+#[test]
+fn bad_lines_are_told_once() {
+    let workspace = Workspace::with_one_table();
+    let lines = format!("{}{{\"EventID\":\n{}", event(1), event(2));
+    workspace.write("lake/events/day=2026-01-01/broken.ndjson", lines);
+    workspace.write("lake/events/day=2026-01-01/lost.ndjson.gz", "no gzip");
+    let twice = "SELECT count(*) FROM events UNION ALL SELECT count(*) FROM events";
+    for query in ["SELECT count(*) FROM events", twice] {
+        let printed = ask(&workspace, query, &DAY);
+        let told = printed.stderr;
+        for note in [
+            "1 line could not be read as records",
+            "1 file could not be read",
+        ] {
+            assert!(told.contains(note), "{query}: no `{note}` in {told}");
+        }
+    }
+}
+
 #[test]
 fn long_and_deep_queries_are_answers_or_errors() {
     let workspace = Workspace::with_one_table();

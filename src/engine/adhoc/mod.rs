@@ -17,7 +17,7 @@ pub use reads::Reads;
 pub use statement::Statement;
 pub use summary::Summary;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -135,17 +135,23 @@ impl Scanned {
     fn notes(&self) -> Vec<String> {
         let table = &self.table;
         let mut said = Vec::new();
-        let lost = self.files.iter();
-        let lost: Vec<_> = lost.filter(|file| file.lost.is_some()).collect();
-        if let Some(first) = lost.first() {
+        // A query that reads a table twice has two reports of a file.
+        let mut files: BTreeMap<&str, (u64, Option<&str>)> = BTreeMap::new();
+        for file in &self.files {
+            let (rejected, lost) = files.entry(&file.object.path).or_default();
+            *rejected = file.rejected.max(*rejected);
+            *lost = lost.or(file.lost.as_deref());
+        }
+        let lost = files.iter();
+        let lost = lost.filter_map(|(path, (_, lost))| lost.map(|reason| (path, reason)));
+        let lost: Vec<_> = lost.collect();
+        if let Some((path, reason)) = lost.first() {
             said.push(format!(
-                "{table}: {} could not be read: {}: {}",
+                "{table}: {} could not be read: {path}: {reason}",
                 count(lost.len() as u64, "file"),
-                first.object.path,
-                first.lost.as_deref().unwrap_or_default()
             ));
         }
-        let rejected: u64 = self.files.iter().map(|file| file.rejected).sum();
+        let rejected: u64 = files.values().map(|(rejected, _)| rejected).sum();
         if rejected > 0 {
             said.push(format!(
                 "{table}: {} could not be read as records, and were left out",

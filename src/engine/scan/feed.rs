@@ -19,6 +19,10 @@ use tokio::sync::Notify;
 
 use crate::engine::kept_rows::spill_manager;
 
+/// How long a pass waits for a hunt before it puts more rows: a few times what making them took. Cores that compute for the
+/// hunt are not idle meanwhile, and what goes to disk costs more.
+const LONGEST_WAIT: Duration = Duration::from_millis(10);
+
 /// Where a pass puts rows; dropped when there are no more.
 pub(super) struct Feed(Arc<Shared>);
 
@@ -112,15 +116,15 @@ impl Feed {
         Ok(())
     }
 
-    /// Waits until the hunt has taken some of what waits in memory, if there is much, but not for longer than this.
-    pub(super) async fn has_room(&self, most: Duration) {
+    /// Waits until the hunt has taken some of what waits in memory, if there is much, but not for long.
+    pub(super) async fn has_room(&self) {
         let room = async {
             while self.0.waiting().bytes > self.0.most / 2 {
                 self.0.taken.notified().await;
             }
         };
         // What it does not take in time goes to disk.
-        let _ = tokio::time::timeout(most, room).await;
+        let _ = tokio::time::timeout(LONGEST_WAIT, room).await;
     }
 
     /// Bytes that went to disk so far.

@@ -2,7 +2,6 @@
 //! on to a hunt that runs already.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::datatypes::SchemaRef;
@@ -75,10 +74,10 @@ impl Found {
         Ok(rows)
     }
 
-    /// Waits for a hunt that takes the rows, but not for longer than this.
-    pub(super) async fn has_room(&self, most: Duration) {
+    /// Waits a little for a hunt that takes the rows.
+    pub(super) async fn has_room(&self) {
         if let Some(feed) = &self.feed {
-            feed.has_room(most).await;
+            feed.has_room().await;
         }
     }
 

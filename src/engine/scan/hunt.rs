@@ -1,6 +1,7 @@
 //! One hunt over what the passes found for it. Its error, its time limit and its memory are its own.
 
 use std::collections::BTreeMap;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,7 +17,7 @@ use datafusion::physical_plan::projection::ProjectionExec;
 use datafusion::physical_plan::sorts::sort::SortExec;
 use datafusion::physical_plan::{ExecutionPlan, collect};
 
-use tokio::time::Instant;
+use tokio::time::{Sleep, sleep};
 
 use super::{HuntCost, Leaf};
 use crate::engine::in_order::InOrderExec;
@@ -31,8 +32,8 @@ pub(super) struct Running {
     plan: Arc<dyn ExecutionPlan>,
     task: SpawnedTask<std::result::Result<Result<Vec<RecordBatch>>, String>>,
     took: Time,
-    /// When its rows were all there: its time counts from then.
-    since: Option<Instant>,
+    /// Ends when its time is over, which begins when its rows are all there.
+    limit: Option<Pin<Box<Sleep>>>,
 }
 
 impl Running {
@@ -47,13 +48,13 @@ impl Running {
             // On a task of its own: a plan that computes on without ever waiting must not keep its limit from being seen.
             task: SpawnedTask::spawn(running),
             took,
-            since: None,
+            limit: None,
         }
     }
 
-    /// Its rows are all there.
-    pub(super) fn has_all(&mut self) {
-        self.since.get_or_insert_with(Instant::now);
+    /// Its rows are all there: its time begins, if it has not yet.
+    pub(super) fn has_all(&mut self, timeout: Duration) {
+        self.limit.get_or_insert_with(|| Box::pin(sleep(timeout)));
     }
 
     /// Its rows, or why it ends without.
@@ -63,15 +64,18 @@ impl Running {
         memory: usize,
         cost: &mut HuntCost,
     ) -> std::result::Result<Vec<RecordBatch>, String> {
-        let until = self.since.unwrap_or_else(Instant::now) + timeout;
-        let ended = tokio::time::timeout_at(until, self.task.join()).await;
+        let limit = self.limit.unwrap_or_else(|| Box::pin(sleep(timeout)));
+        let ended = tokio::select! {
+            ended = self.task.join() => Some(ended),
+            () = limit => None,
+        };
         cost.plan += Duration::from_nanos(self.took.value() as u64);
         add_cost_beside(&self.plan, cost);
         let rows = match ended {
-            Ok(Ok(Ok(rows))) => rows.map_err(|error| why(&error, memory)),
-            Ok(Ok(Err(panic))) => Err(format!("the query engine broke off: {panic}")),
-            Ok(Err(lost)) => Err(format!("the query engine broke off: {lost}")),
-            Err(_) => Err(format!(
+            Some(Ok(Ok(rows))) => rows.map_err(|error| why(&error, memory)),
+            Some(Ok(Err(panic))) => Err(format!("the query engine broke off: {panic}")),
+            Some(Err(lost)) => Err(format!("the query engine broke off: {lost}")),
+            None => Err(format!(
                 "took longer than its limit of {} s",
                 timeout.as_secs()
             )),
@@ -87,13 +91,14 @@ impl Running {
 pub(super) struct Early<'a> {
     pub(super) hunts: &'a [PlannedHunt],
     pub(super) session_of: &'a dyn Fn(usize) -> Arc<Session>,
+    pub(super) timeout: Duration,
     pub(super) running: BTreeMap<usize, Running>,
 }
 
 impl Early<'_> {
     /// Whether one more may begin: as many as there are cores, or they wait for each other's memory.
     pub(super) fn has_room(&self) -> bool {
-        let waiting = self.running.values().filter(|hunt| hunt.since.is_none());
+        let waiting = self.running.values().filter(|hunt| hunt.limit.is_none());
         waiting.count() < parallelism(1)
     }
 

@@ -14,7 +14,7 @@ mod passes;
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::{Arc, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use datafusion::arrow::array::RecordBatch;
 use datafusion::physical_plan::ExecutionPlan;
@@ -76,10 +76,6 @@ pub struct HuntCost {
     /// Of its plan over the rows that were found.
     pub plan: Duration,
 }
-
-/// Of the time of a pass, the part that it waits for hunts that take rows as they come: one in so many. Cores that
-/// compute for a hunt are not idle meanwhile, and what goes to disk costs more.
-const WAITS_FOR_A_HUNT: u32 = 2;
 
 /// One leaf of one hunt.
 struct Leaf {
@@ -160,6 +156,7 @@ impl Engine {
         let mut early = Early {
             hunts,
             session_of,
+            timeout,
             running: BTreeMap::new(),
         };
         for pass in passes {
@@ -239,7 +236,6 @@ impl Engine {
             progress: Arc::clone(&self.progress),
         };
         let mut deliveries = Box::pin(pass.run(Arc::clone(&report)));
-        let (began, mut waited) = (Instant::now(), Duration::ZERO);
         while let Some(delivery) = deliveries.next().await {
             let delivery = delivery.map_err(failed)?;
             let leaf = &mut leaves[members[delivery.consumer]];
@@ -252,10 +248,7 @@ impl Engine {
             }
             let rows = delivery.rows;
             let added = room.counted(&mut leaf.found, |found| found.add(rows?));
-            let waiting = Instant::now();
-            let most = waiting.duration_since(began) / WAITS_FOR_A_HUNT;
-            leaf.found.has_room(most.saturating_sub(waited)).await;
-            waited += waiting.elapsed();
+            leaf.found.has_room().await;
             let is_much = leaf.found.bytes() > much(self.memory);
             let hunt = leaf.hunt;
             if let Err(error) = added {
@@ -280,7 +273,7 @@ impl Engine {
         }
         for (hunt, running) in &mut early.running {
             if of_hunt(leaves, *hunt).all(|leaf| leaf.is_read) {
-                running.has_all();
+                running.has_all(early.timeout);
             }
         }
         let mut report = report.lock().unwrap_or_else(PoisonError::into_inner);
