@@ -8,6 +8,7 @@ use datafusion::arrow::array::{Array, RecordBatch};
 use datafusion::common::runtime::SpawnedTask;
 use futures::StreamExt;
 use serde_json::Value;
+use tokio::runtime::Handle;
 use tokio::task::JoinError;
 
 use crate::engine::{Engine, Session, SqlSource};
@@ -165,8 +166,10 @@ async fn add_raw(
                 if let Some(lines) = kept {
                     return (path, Ok((object, raw_event::of_lines(lines))));
                 }
-                let read = SpawnedTask::spawn(async move {
-                    let events = raw_event::read(&table, &object, &rows).await?;
+                // Most of it is decompression: not on a thread that others wait for.
+                let runtime = Handle::current();
+                let read = SpawnedTask::spawn_blocking(move || {
+                    let events = runtime.block_on(raw_event::read(&table, &object, &rows))?;
                     Ok((object, events))
                 });
                 // A decoder may panic on a broken page.

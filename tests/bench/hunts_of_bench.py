@@ -132,6 +132,7 @@ RARE_OURS = """SELECT command_line, count(DISTINCT host_id) AS hosts, count(*) A
 FROM process_creation GROUP BY command_line HAVING count(DISTINCT host_id) = 2"""
 CONTAINS = ["-enc", "mimikatz", "sekurlsa", "downloadstring", "frombase64", "shadowcopy", "ntds.dit", "lsass", "invoke-", "bitsadmin"]
 CONTAINS_PEER = ("host_name, command_line, 1", "SELECT Computer, CommandLine, 1 FROM lake WHERE " + " OR ".join(f"contains(lower(CommandLine), '{word}')" for word in CONTAINS))
+CONTAINS_CHDB = "SELECT Computer, CommandLine, 1 FROM lake WHERE EventID = 1 AND multiSearchAnyCaseInsensitive(CommandLine, [" + ", ".join(f"'{word}'" for word in CONTAINS) + "])"
 CONTAINS_OURS = "SELECT event_time, host_name, command_line FROM process_creation WHERE " + " OR ".join(f"command_line ILIKE '%{word}%'" for word in CONTAINS)
 
 

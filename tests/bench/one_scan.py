@@ -1,15 +1,16 @@
 #!/usr/bin/env python3
-"""One scan, many hunts: lakehunt, DuckDB and DataFusion side by side over the same files, in one run.
+"""One scan, many hunts: lakehunt, DuckDB, DataFusion and chDB side by side over the same files, in one run.
 
     cargo build --release && python3 tests/bench/one_scan.py [--rows 10000000] [--hunts 1,5,100,1000]
 
-Makes a Python environment (duckdb, datafusion, pyarrow from PyPI), a seeded lake of process telemetry with planted
+Makes a Python environment (duckdb, datafusion, chdb, pyarrow from PyPI), a seeded lake of process telemetry with planted
 attacks as Parquet and as NDJSON.gz, and as many hunts as asked, all under target/bench. Then runs each engine in turn,
 round by round, so that what else the machine does falls on all; compares the rows, and prints the best of the rounds.
 
 Times of lakehunt are of the whole process: start, planning, scan, and findings published with fsync. Times of the peers
 are of their queries alone, in a process that is already up. The peers read the plain columns; lakehunt reads the same
-files through its view, with clock, identity and deduplication. Beside Parquet stands the floor: `floor/` decodes the
+files through its view, with clock, identity and deduplication. `lakehunt sql` is the same question without findings,
+alerts and report: rows as CSV, the whole process. Beside Parquet stands the floor: `floor/` decodes the
 columns that the hunts read with the parquet crate and does nothing with them; its ratio is that of the scan alone. `datafusion` is the engine's own Python package (its
 command line is in no registry but as source). Nothing here is part of the tests: times depend on the machine.
 """
@@ -35,7 +36,7 @@ COLUMNS = """{EventID: 'BIGINT', Channel: 'VARCHAR', Computer: 'VARCHAR', UtcTim
 def environment():
     if not os.path.exists(PYTHON):
         subprocess.run([sys.executable, "-m", "venv", os.path.join(BENCH, "venv")], check=True)
-        subprocess.run([PYTHON, "-m", "pip", "install", "-q", "duckdb", "datafusion", "pyarrow", "numpy", "pytz"], check=True)
+        subprocess.run([PYTHON, "-m", "pip", "install", "-q", "duckdb", "datafusion", "chdb", "pyarrow", "numpy", "pytz"], check=True)
     if os.path.realpath(sys.prefix) != os.path.realpath(os.path.join(BENCH, "venv")):
         os.execv(PYTHON, [PYTHON, os.path.abspath(__file__), *sys.argv[1:]])
 
@@ -71,6 +72,18 @@ def peer_datafusion(task):
     return run_queries(task, lambda query: [tuple(row.values()) for batch in context.sql(query).collect() for row in batch.to_pylist()])
 
 
+def peer_chdb(task):
+    import csv
+    import io
+
+    import chdb
+
+    files = f"file('{task['lake']}/parquet/*/*.parquet', Parquet)"
+    settings = f" SETTINGS max_threads = {THREADS}"
+    query = lambda text: chdb.query(text.replace("FROM lake", f"FROM {files}") + settings, "CSV").bytes().decode()
+    return run_queries(task, lambda text: list(csv.reader(io.StringIO(query(text)))))
+
+
 def run_queries(task, execute):
     results, seconds, cpu = [], [], time.process_time()
     for query in task["queries"]:
@@ -83,7 +96,7 @@ def run_queries(task, execute):
 
 def worker():
     task = json.load(sys.stdin)
-    result = {"duckdb": peer_duckdb, "datafusion": peer_datafusion}[task["engine"]](task)
+    result = {"duckdb": peer_duckdb, "datafusion": peer_datafusion, "chdb": peer_chdb}[task["engine"]](task)
     json.dump(result, sys.stdout)
 
 
@@ -186,13 +199,35 @@ def published(options, lake, form):
         measure_one(options, lake, form, name, text, columns, query)
 
 
-def measure_one(options, lake, form, name, text, columns, query, peers=("duckdb",), memory=None):
+def asked(options, folder, text, memory):
+    """The hunt's query by `lakehunt sql`: wall and CPU seconds, peak MiB."""
+    day = ["--from", "2026-01-01", "--to", "2026-01-02"]
+    rows = os.path.join(folder, "rows.csv")
+    more = ["--format", "csv", "--max-rows", "100000000", "-q", "--memory", memory]
+    command = [options.binary, "sql", text, "--lake", os.path.join(folder, "lake.yaml"), *day, *more]
+    started = time.perf_counter()
+    with open(rows, "wb") as out:
+        process = subprocess.Popen(command, stdout=out, cwd=folder)
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+    wall = time.perf_counter() - started
+    if process.returncode != 0:
+        sys.exit(f"lakehunt sql ended with {process.returncode}")
+    return wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024
+
+
+# The peers of one hunt: what they are called, which they are, another query than DuckDB's, and the memory they may take.
+DUCKDB = ("duckdb", "duckdb", None, None)
+
+
+def measure_one(options, lake, form, name, text, columns, query, peers=(DUCKDB,), memory=None):
     folder = project(os.path.join(BENCH, "run", f"{form}-{name}"), lake, form, [(name, text)], memory or options.memory)
-    mine, theirs, peaks = [], {}, {}
+    mine, queries, theirs, peaks = [], [], {}, {}
     for _ in range(options.rounds):
         mine.append(lakehunt(options, folder))
-        for peer in peers:
-            result = ask(peer, lake, form, [query], memory=None)
+        queries.append(asked(options, folder, text, memory or options.memory))
+        for peer, engine, other, limit in peers:
+            result = ask(engine, lake, form, [other or query], memory=limit)
             if result is None:
                 continue
             theirs.setdefault(peer, []).append(result["seconds"][0])
@@ -200,6 +235,7 @@ def measure_one(options, lake, form, name, text, columns, query, peers=("duckdb"
             compare(name, findings(folder, name, columns), result["rows"][0])
     base = min(theirs["duckdb"]) if "duckdb" in theirs else None
     line(f"{name}", [m[0] for m in mine], min(m[1] for m in mine), max(m[2] for m in mine), base)
+    line("  lakehunt sql", [m[0] for m in queries], min(m[1] for m in queries), max(m[2] for m in queries), base)
     for peer, walls in theirs.items():
         line(f"  {peer}", walls, *peaks[peer])
     line_of_floor(options, folder, lake, form)
@@ -311,8 +347,10 @@ def main():
         if "counts" in options.only and form == "parquet":
             print("counting, parquet")
             head = bench.front_matter("rare_command_line", 1).replace("-- ---\n", "-- ---\n", 1)
-            measure_one(options, lake, form, "rare_command_line", head + bench.RARE_OURS + "\n", *bench.RARE, memory="1GiB")
-            measure_one(options, lake, form, "ten_contains", bench.front_matter("ten_contains", 2) + bench.CONTAINS_OURS + "\n", *bench.CONTAINS_PEER)
+            limited = ("duckdb within 1 GiB", "duckdb", None, "1GiB")
+            measure_one(options, lake, form, "rare_command_line", head + bench.RARE_OURS + "\n", *bench.RARE, peers=(DUCKDB, limited), memory="1GiB")
+            chdb = ("chdb", "chdb", bench.CONTAINS_CHDB, None)
+            measure_one(options, lake, form, "ten_contains", bench.front_matter("ten_contains", 2) + bench.CONTAINS_OURS + "\n", *bench.CONTAINS_PEER, peers=(DUCKDB, chdb))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,8 @@
 //! All tests of one source of texts at once: exact ones by hash, patterns by one search for all their literals, and what
 //! was found of a text is remembered, so that each distinct text is looked at once.
 
+use std::hash::BuildHasher;
+use std::ops::Range;
 use std::sync::Arc;
 
 use datafusion::arrow::array::{
@@ -11,6 +13,8 @@ use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::common::{DFSchema, DataFusionError, HashMap, Result};
 use datafusion::logical_expr::Expr;
 use datafusion::physical_expr::PhysicalExpr;
+use hashbrown::hash_table::Entry;
+use hashbrown::{DefaultHashBuilder, Equivalent, HashTable};
 
 use super::atoms::{TextAtom, VALUE};
 use super::rows::RowSet;
@@ -48,10 +52,23 @@ struct Outcome {
     nulls: Box<[usize]>,
 }
 
+/// An outcome that is looked for; it hashes as one.
+#[derive(Hash)]
+struct Sought<'a> {
+    truths: &'a [usize],
+    nulls: &'a [usize],
+}
+
+impl Equivalent<Outcome> for Sought<'_> {
+    fn equivalent(&self, outcome: &Outcome) -> bool {
+        *outcome.truths == *self.truths && *outcome.nulls == *self.nulls
+    }
+}
+
 /// What one thread remembers of one source.
 #[derive(Debug, Default)]
 pub(super) struct Memory {
-    known: HashMap<Box<str>, u32>,
+    known: Known,
     bytes: usize,
     outcomes: Vec<Outcome>,
     numbers: HashMap<Outcome, u32>,
@@ -61,6 +78,56 @@ pub(super) struct Memory {
     missed: usize,
     /// Blocks for which nothing is remembered, because hardly a text came twice.
     resting: usize,
+}
+
+/// Texts that were seen, and the number of what holds of each. They lie end to end: millions are kept and forgotten.
+#[derive(Debug, Default)]
+struct Known {
+    texts: String,
+    each: Vec<OneKnown>,
+    /// Places among them, by hash.
+    places: HashTable<u32>,
+    hasher: DefaultHashBuilder,
+}
+
+#[derive(Debug)]
+struct OneKnown {
+    hash: u64,
+    text: Range<usize>,
+    number: u32,
+}
+
+impl Known {
+    /// The number of a text; one that was not seen gets this one.
+    fn number_or(&mut self, text: &str, new: u32) -> u32 {
+        let hash = self.hasher.hash_one(text);
+        let (texts, each) = (&self.texts, &self.each);
+        let is_same = |place: &u32| {
+            let known = &each[*place as usize];
+            known.hash == hash && texts[known.text.clone()] == *text
+        };
+        let rehash = |place: &u32| each[*place as usize].hash;
+        match self.places.entry(hash, is_same, rehash) {
+            Entry::Occupied(place) => self.each[*place.get() as usize].number,
+            Entry::Vacant(place) => {
+                place.insert(number(self.each.len()));
+                let start = self.texts.len();
+                self.texts.push_str(text);
+                self.each.push(OneKnown {
+                    hash,
+                    text: start..self.texts.len(),
+                    number: new,
+                });
+                new
+            }
+        }
+    }
+
+    fn clear(&mut self) {
+        self.texts.clear();
+        self.each.clear();
+        self.places.clear();
+    }
 }
 
 /// Tests of one dress of the text.
@@ -163,6 +230,7 @@ impl Texts {
         }
         let is_quick = self.is_prefiltered && !memory.is_dense;
         let remembers = memory.remembers() && self.is_costly && !is_quick;
+        let known_before = memory.known.each.len();
         let mut numbers = Vec::with_capacity(rows);
         let mut pending: Vec<Option<&str>> = Vec::new();
         // Texts of a dictionary come as the same view again and again.
@@ -194,10 +262,9 @@ impl Texts {
         // What is left pending in it must not be taken for a number.
         let judged = judged.inspect_err(|_| memory.forget())?;
         if remembers {
-            for (text, number) in pending.iter().flatten().zip(&judged) {
-                if let Some(known) = memory.known.get_mut(*text) {
-                    *known = *number;
-                }
+            // Each that was looked at is one more that is known.
+            for (known, number) in memory.known.each[known_before..].iter_mut().zip(&judged) {
+                known.number = *number;
             }
         }
         for (row, number) in numbers {
@@ -320,15 +387,14 @@ impl Memory {
 
     fn number<'t>(&mut self, text: &'t str, pending: &mut Vec<Option<&'t str>>) -> u32 {
         self.looked += 1;
-        if let Some(number) = self.known.get(text) {
-            return *number;
+        let new = PENDING | number(pending.len());
+        let known = self.known.number_or(text, new);
+        if known == new {
+            self.missed += 1;
+            pending.push(Some(text));
+            self.bytes += text.len() + size_of::<OneKnown>() + 8;
         }
-        self.missed += 1;
-        let number = PENDING | number(pending.len());
-        pending.push(Some(text));
-        self.known.insert(text.into(), number);
-        self.bytes += text.len() + 40;
-        number
+        known
     }
 
     /// The number of an outcome, which is left empty.
@@ -337,15 +403,19 @@ impl Memory {
         if found.truths.is_empty() && found.nulls.is_empty() {
             return 0;
         }
-        let outcome = Outcome {
-            truths: found.truths.as_slice().into(),
-            nulls: found.nulls.as_slice().into(),
-        };
-        found.truths.clear();
-        found.nulls.clear();
-        if let Some(number) = self.numbers.get(&outcome) {
+        let seen = self.numbers.get(&Sought {
+            truths: &found.truths,
+            nulls: &found.nulls,
+        });
+        if let Some(number) = seen {
+            found.truths.clear();
+            found.nulls.clear();
             return *number;
         }
+        let outcome = Outcome {
+            truths: std::mem::take(&mut found.truths).into(),
+            nulls: std::mem::take(&mut found.nulls).into(),
+        };
         let number = number(self.outcomes.len());
         self.bytes += 8 * (outcome.truths.len() + outcome.nulls.len()) + 100;
         self.outcomes.push(outcome.clone());
