@@ -3,7 +3,8 @@
 //!
 //! `DataFusion` aggregates in one table and sorts what does not fit; with millions of long texts that is most of the work.
 //! Every part is aggregated by `DataFusion`. Whether there are many groups is told by the first rows, which are the same in
-//! every run: results do not depend on timing or memory.
+//! every run. Rows that come while a pass runs are divided in any case: tables of groups would grow while others need the
+//! memory. What is held of them is little, and not counted.
 
 use std::collections::{HashSet, VecDeque};
 use std::fmt;
@@ -17,7 +18,6 @@ use datafusion::common::hash_utils::{RandomState, create_hashes};
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::common::{Result, internal_err};
 use datafusion::config::ConfigOptions;
-use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
@@ -32,7 +32,7 @@ use datafusion::physical_plan::stream::{EmptyRecordBatchStream, RecordBatchStrea
 use datafusion::physical_plan::{
     DisplayAs, DisplayFormatType, ExecutionPlan, InputOrderMode, PlanProperties, SpillManager,
 };
-use futures::{StreamExt, TryStreamExt};
+use futures::{FutureExt, StreamExt, TryStreamExt};
 
 use super::kept_rows::{RowsOnce, cut};
 use crate::lake::exec::parallelism;
@@ -69,11 +69,7 @@ impl PhysicalOptimizerRule for PartitionAggregates {
             let Some(aggregate) = aggregate.filter(|aggregate| can_be_divided(aggregate)) else {
                 return Ok(Transformed::no(node));
             };
-            let divided = PartitionedAggregateExec {
-                aggregate: Arc::new(aggregate.clone()),
-                memory: self.memory,
-                metrics: ExecutionPlanMetricsSet::new(),
-            };
+            let divided = PartitionedAggregateExec::new(aggregate, self.memory, false);
             Ok(Transformed::yes(Arc::new(divided)))
         });
         Ok(changed?.data)
@@ -117,10 +113,25 @@ fn is_the_same_in_any_order(aggregate: &AggregateExec) -> bool {
 pub(super) struct PartitionedAggregateExec {
     aggregate: Arc<AggregateExec>,
     memory: usize,
+    always: bool,
     metrics: ExecutionPlanMetricsSet,
 }
 
 impl PartitionedAggregateExec {
+    fn new(aggregate: &AggregateExec, memory: usize, always: bool) -> Self {
+        Self {
+            aggregate: Arc::new(aggregate.clone()),
+            memory,
+            always,
+            metrics: ExecutionPlanMetricsSet::new(),
+        }
+    }
+
+    /// The same groups, their rows divided however many groups there are.
+    pub(super) fn always_divided(&self) -> Self {
+        Self::new(&self.aggregate, self.memory, true)
+    }
+
     /// Whether it gives the same groups whatever the order of rows. Sums of floats do not.
     pub(super) fn is_the_same_in_any_order(&self) -> bool {
         is_the_same_in_any_order(&self.aggregate)
@@ -171,11 +182,7 @@ impl ExecutionPlan for PartitionedAggregateExec {
         let Some(aggregate) = aggregate.downcast_ref::<AggregateExec>() else {
             return internal_err!("an aggregate became something else");
         };
-        Ok(Arc::new(Self {
-            aggregate: Arc::new(aggregate.clone()),
-            memory: self.memory,
-            metrics: ExecutionPlanMetricsSet::new(),
-        }))
+        Ok(Arc::new(Self::new(aggregate, self.memory, self.always)))
     }
 
     fn with_new_children(
@@ -206,7 +213,12 @@ impl ExecutionPlan for PartitionedAggregateExec {
             took: MetricBuilder::new(&self.metrics).elapsed_compute(partition),
         };
         let given = MetricBuilder::new(&self.metrics).output_rows(partition);
-        let groups = futures::stream::once(running.groups(rows)).try_flatten();
+        let groups = if self.always {
+            running.groups_of_parts(rows).boxed()
+        } else {
+            running.groups(rows).boxed()
+        };
+        let groups = futures::stream::once(groups).try_flatten();
         let groups = groups.inspect_ok(move |batch| given.add(batch.num_rows()));
         Ok(Box::pin(RecordBatchStreamAdapter::new(
             self.schema(),
@@ -289,10 +301,10 @@ impl Running {
     ) -> Result<SendableRecordBatchStream> {
         let spilled = self.spilled.clone();
         let manager = SpillManager::new(self.context.runtime_env(), spilled, rows.schema());
-        let mut parts = Parts::new(manager, &self.context);
+        let mut parts = Parts::new(manager);
         while let Some(batch) = rows.next().await.transpose()? {
             parts.add(batch);
-            let is_full = !parts.has_room(self.most_held);
+            let is_full = parts.held > self.most_held;
             if is_full || parts.waiting_rows >= DIVIDED_ROWS {
                 parts.divide(|batch| self.hashes(batch))?;
             }
@@ -303,13 +315,12 @@ impl Running {
         drop(rows);
         parts.divide(|batch| self.hashes(batch))?;
         let any_cut = is_the_same_in_any_order(&self.aggregate);
-        let (parts, held) = parts.finish(any_cut);
+        let parts = parts.finish(any_cut);
         let schema = self.aggregate.schema();
         let groups = PartGroups {
             running: self,
             parts,
             started: VecDeque::new(),
-            _held: held,
         };
         let groups = futures::stream::try_unfold(groups, |mut groups| async move {
             Ok(groups.next().await?.map(|batch| (batch, groups)))
@@ -327,7 +338,6 @@ struct Parts {
     waiting: Vec<RecordBatch>,
     waiting_rows: usize,
     held: usize,
-    reservation: MemoryReservation,
 }
 
 #[derive(Default)]
@@ -338,8 +348,7 @@ struct Part {
 }
 
 impl Parts {
-    fn new(manager: SpillManager, context: &TaskContext) -> Self {
-        let consumer = MemoryConsumer::new("rows by group").with_can_spill(true);
+    fn new(manager: SpillManager) -> Self {
         Self {
             schema: Arc::clone(manager.schema()),
             manager: Arc::new(manager),
@@ -347,7 +356,6 @@ impl Parts {
             waiting: Vec::new(),
             waiting_rows: 0,
             held: 0,
-            reservation: consumer.register(context.memory_pool()),
         }
     }
 
@@ -355,11 +363,6 @@ impl Parts {
         self.held += batch.get_array_memory_size();
         self.waiting_rows += batch.num_rows();
         self.waiting.push(batch);
-    }
-
-    /// Whether what is held may stay in memory.
-    fn has_room(&self, most: usize) -> bool {
-        self.held <= most && self.reservation.try_resize(self.held).is_ok()
     }
 
     /// Gives each part its rows, in their order.
@@ -393,12 +396,11 @@ impl Parts {
             sink.push_batch(&rows)?;
         }
         self.held = 0;
-        self.reservation.free();
         Ok(())
     }
 
-    /// The rows of the parts that have some, and what counts their memory.
-    fn finish(self, any_cut: bool) -> (VecDeque<SendableRecordBatchStream>, MemoryReservation) {
+    /// The rows of the parts that have some.
+    fn finish(self, any_cut: bool) -> VecDeque<SendableRecordBatchStream> {
         let parts = self.each.into_iter();
         let parts = parts.filter(|part| part.disk.is_some() || !part.memory.is_empty());
         let parts = parts.map(|part| {
@@ -415,7 +417,7 @@ impl Parts {
             }
             cut(&self.schema, rows)
         });
-        (parts.collect(), self.reservation)
+        parts.collect()
     }
 }
 
@@ -431,7 +433,6 @@ struct PartGroups {
     parts: VecDeque<SendableRecordBatchStream>,
     /// Parts that are aggregated, in order.
     started: VecDeque<SendableRecordBatchStream>,
-    _held: MemoryReservation,
 }
 
 impl PartGroups {

@@ -204,7 +204,10 @@ def asked(options, folder, text, memory):
     day = ["--from", "2026-01-01", "--to", "2026-01-02"]
     rows = os.path.join(folder, "rows.csv")
     more = ["--format", "csv", "--max-rows", "100000000", "-q", "--memory", memory]
-    command = [options.binary, "sql", text, "--lake", os.path.join(folder, "lake.yaml"), *day, *more]
+    query = os.path.join(folder, "query.sql")
+    with open(query, "w") as file:
+        file.write(text)
+    command = [options.binary, "sql", "-f", query, "--lake", os.path.join(folder, "lake.yaml"), *day, *more]
     started = time.perf_counter()
     with open(rows, "wb") as out:
         process = subprocess.Popen(command, stdout=out, cwd=folder)

@@ -182,6 +182,18 @@ fn a_hunt_over_all_rows_begins_while_they_are_read() {
     assert!(early[1].1.plan > Duration::ZERO);
 }
 
+/// Few groups with much in each, and hardly more memory than what tells copies takes: it has gone when groups are made.
+#[test]
+fn a_hunt_that_begins_early_takes_no_memory_from_the_pass() {
+    let few_groups = "SELECT n % 7 AS g, count(DISTINCT s || n) AS d, max(event_time) AS last_seen FROM t GROUP BY n % 7 ORDER BY g";
+    let (records, memory) = (28_000, 1_500_000);
+    let waits = run(records, 1 << 30, HOUR, &[few_groups, FEW]);
+    let early = run(records, memory, HOUR, &[few_groups, FEW]);
+    assert_eq!(waits[0].0, early[0].0);
+    assert_eq!(waits[1].0, early[1].0);
+    assert!(early[0].1.spilled > 0, "{:?}", early[0].1);
+}
+
 /// The branches of a view are taken as they come.
 #[test]
 fn a_hunt_over_all_branches_of_a_view_begins_while_they_are_read() {

@@ -1,5 +1,5 @@
 //! Rows on their way from a pass to a hunt that runs while the pass does. The pass waits a little where the hunt is slower
-//! than it, and no longer: what has no room then waits on disk.
+//! than it, and no longer: what has no room then waits on disk. What waits in memory is little, and not counted.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -11,7 +11,6 @@ use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::common::Result;
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::execution::SpillFile;
-use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
 use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use futures::StreamExt;
@@ -43,7 +42,6 @@ struct Waiting {
     disk: VecDeque<Arc<dyn SpillFile>>,
     memory: VecDeque<RecordBatch>,
     bytes: usize,
-    reservation: MemoryReservation,
     /// Bytes that went to disk so far.
     spilled: u64,
     /// There will be no more.
@@ -62,12 +60,10 @@ enum Taken {
 impl Feed {
     /// Nothing waits yet; at most so many bytes will do so in memory.
     pub(super) fn new(schema: &SchemaRef, runtime: &Arc<RuntimeEnv>, most: usize) -> Self {
-        let consumer = MemoryConsumer::new("rows on their way to a hunt");
         let waiting = Waiting {
             disk: VecDeque::new(),
             memory: VecDeque::new(),
             bytes: 0,
-            reservation: consumer.register(&runtime.memory_pool),
             spilled: 0,
             is_closed: false,
             is_left: false,
@@ -99,8 +95,7 @@ impl Feed {
         }
         waiting.bytes += batch.get_array_memory_size();
         waiting.memory.push_back(batch);
-        let has_room = waiting.bytes <= self.0.most && waiting.count().is_ok();
-        if has_room {
+        if waiting.bytes <= self.0.most {
             drop(waiting);
         } else {
             let batches = waiting.take_memory();
@@ -175,13 +170,8 @@ impl Shared {
 }
 
 impl Waiting {
-    fn count(&self) -> Result<()> {
-        self.reservation.try_resize(self.bytes)
-    }
-
     fn take_memory(&mut self) -> Vec<RecordBatch> {
         self.bytes = 0;
-        self.reservation.free();
         std::mem::take(&mut self.memory).into()
     }
 }
@@ -199,8 +189,6 @@ impl Taker {
                 }
                 if let Some(batch) = waiting.memory.pop_front() {
                     waiting.bytes -= batch.get_array_memory_size();
-                    // It shrinks, which never fails.
-                    let _ = waiting.count();
                     self.0.taken.notify_one();
                     return Taken::Batch(batch);
                 }

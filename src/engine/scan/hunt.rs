@@ -16,7 +16,6 @@ use datafusion::physical_plan::metrics::{ElapsedComputeFutureExt, Time};
 use datafusion::physical_plan::projection::ProjectionExec;
 use datafusion::physical_plan::sorts::sort::SortExec;
 use datafusion::physical_plan::{ExecutionPlan, collect};
-
 use tokio::time::{Sleep, sleep};
 
 use super::{HuntCost, Leaf};
@@ -110,9 +109,14 @@ impl Early<'_> {
     ) -> Result<()> {
         let rows = rows.into_iter().map(|rows| RowsOnce::new(rows).into_plan());
         let plan = over(&self.hunts[hunt].plan, rows.collect::<Result<_>>()?)?;
-        let plan = plan.transform_up(|node| match node.downcast_ref::<InOrderExec>() {
-            Some(branches) => Ok(Transformed::yes(Arc::new(branches.as_they_come()))),
-            None => Ok(Transformed::no(node)),
+        let plan = plan.transform_up(|node| {
+            if let Some(branches) = node.downcast_ref::<InOrderExec>() {
+                return Ok(Transformed::yes(Arc::new(branches.as_they_come())));
+            }
+            if let Some(aggregate) = node.downcast_ref::<PartitionedAggregateExec>() {
+                return Ok(Transformed::yes(Arc::new(aggregate.always_divided())));
+            }
+            Ok(Transformed::no(node))
         });
         let running = Running::start(plan?.data, &(self.session_of)(hunt));
         self.running.insert(hunt, running);

@@ -288,7 +288,7 @@ impl Engine {
         room: &mut Room,
         early: &mut Early<'_>,
     ) {
-        let most = self.memory / 32;
+        let most = self.memory / 32 / of_hunt(leaves, hunt).count().max(1);
         let fed = of_hunt(leaves, hunt).map(|leaf| {
             let rows = room.counted(&mut leaf.found, |found| found.feed(&self.runtime, most))?;
             if leaf.is_read {
