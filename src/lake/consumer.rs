@@ -4,7 +4,7 @@
 
 use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 use datafusion::arrow::array::{ArrayRef, BooleanArray, RecordBatch, RecordBatchOptions};
 use datafusion::arrow::compute::{filter, filter_record_batch};
@@ -488,18 +488,39 @@ impl Columns for BlockColumns<'_> {
 /// It sees what the consumer's filters let through, so that it holds identities of survivors and not of all rows. Copies
 /// of a record are the same record, so this is the same as dropping them first; where a copy says something else than
 /// the first, the first copy that the filters let through counts, and none is lost.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Deduplicator {
-    seen: Identities<u128>,
+    /// Parts of unlike size: they grow one after the other, where one table of millions would stop the pass each time.
+    seen: [Identities<u128>; PARTS],
     /// Copies that were dropped.
     pub dropped: u64,
+}
+
+/// Parts of what was seen.
+const PARTS: usize = 32;
+
+/// The part of an identity, by its first byte. The last part is twice as wide as the first and those between lie evenly,
+/// so that they double one by one while the number of records does.
+static PART_OF: LazyLock<[usize; 256]> = LazyLock::new(|| {
+    let begins = |part: usize| (64 * part + part * part) / 12;
+    std::array::from_fn(|byte| (1..PARTS).filter(|part| begins(*part) <= byte).count())
+});
+
+impl Default for Deduplicator {
+    fn default() -> Self {
+        Self {
+            seen: std::array::from_fn(|_| Identities::default()),
+            dropped: 0,
+        }
+    }
 }
 
 impl Deduplicator {
     /// Memory that it takes, in bytes.
     pub fn bytes(&self) -> usize {
         // Seven of eight places are used, each with a byte beside it.
-        self.seen.capacity() / 7 * 8 * (size_of::<u128>() + 1)
+        let places = self.seen.iter().map(Identities::capacity);
+        places.sum::<usize>() / 7 * 8 * (size_of::<u128>() + 1)
     }
 
     /// The rows that were not there before; `None` when none is left.
@@ -510,7 +531,7 @@ impl Deduplicator {
         let mask: BooleanArray = survivors
             .ids
             .iter()
-            .map(|id| Some(self.seen.insert(*id)))
+            .map(|id| Some(self.seen[part_of(*id)].insert(*id)))
             .collect();
         let dropped = mask.len() - mask.true_count();
         self.dropped += dropped as u64;
@@ -522,6 +543,11 @@ impl Deduplicator {
         }
         Ok(Some(filter_record_batch(&survivors.batch, &mask)?))
     }
+}
+
+fn part_of(id: u128) -> usize {
+    let [first, ..] = id.to_be_bytes();
+    PART_OF[usize::from(first)]
 }
 
 /// Rows of a block whose time is inside the plan's window; used by readers that decode whole columns.

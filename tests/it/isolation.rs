@@ -186,7 +186,7 @@ fn a_hunt_over_all_rows_begins_while_they_are_read() {
 #[test]
 fn a_hunt_that_begins_early_takes_no_memory_from_the_pass() {
     let few_groups = "SELECT n % 7 AS g, count(DISTINCT s || n) AS d, max(event_time) AS last_seen FROM t GROUP BY n % 7 ORDER BY g";
-    let (records, memory) = (28_000, 1_500_000);
+    let (records, memory) = (28_000, 2_000_000);
     let waits = run(records, 1 << 30, HOUR, &[few_groups, FEW]);
     let early = run(records, memory, HOUR, &[few_groups, FEW]);
     assert_eq!(waits[0].0, early[0].0);
